@@ -1,0 +1,97 @@
+package wire
+
+// maxHops bounds the compression pointers of one name. 64, not configurable:
+// a genuine name has one or two, and 127 labels with a pointer after each one
+// are only ever seen in attacks (CVE-2024-8508).
+const maxHops = 64
+
+// SkipName returns the offset of the first octet after the name at off. It
+// follows the pointers of a compressed name, but only to see that the name is
+// sound: at most MaxName octets, at most maxHops pointers, and each of them to
+// an octet before the labels it ends, so that no name is part of itself.
+func SkipName(msg []byte, off int) (next int, ok bool) {
+	length, hops, from := 1, 0, off // from: where the labels being read begin
+	for off >= 0 && off < len(msg) {
+		c := int(msg[off])
+		switch {
+		case c == 0:
+			if hops == 0 {
+				next = off + 1
+			}
+			return next, true
+		case c < 0x40:
+			off += 1 + c
+			length += 1 + c
+			if length > MaxName {
+				return 0, false
+			}
+		case c >= 0xC0 && off+1 < len(msg):
+			if hops == 0 {
+				next = off + 2
+			}
+			hops++
+			off = (c&0x3F)<<8 | int(msg[off+1])
+			if off < HeaderLen || off >= from || hops > maxHops {
+				return 0, false
+			}
+			from = off
+		default: // half a pointer, or a label type that RFC 6891 section 5 retired
+			return 0, false
+		}
+	}
+	return 0, false
+}
+
+// AppendName appends the name at off, with its pointers replaced by the labels
+// they stand for, and returns the extended slice and the offset of the first
+// octet after the name. A name that SkipName refuses appends nothing.
+func AppendName(dst, msg []byte, off int) (name []byte, next int, ok bool) {
+	next, ok = SkipName(msg, off)
+	if !ok {
+		return dst, 0, false
+	}
+	for msg[off] != 0 {
+		c := int(msg[off])
+		if c >= 0xC0 {
+			off = (c&0x3F)<<8 | int(msg[off+1])
+			continue
+		}
+		dst = append(dst, msg[off:off+1+c]...)
+		off += 1 + c
+	}
+	return append(dst, 0), next, true
+}
+
+// AppendLower appends an uncompressed name with its letters in lower case.
+// Length octets are below the letters, so they need no care.
+func AppendLower(dst, name []byte) []byte {
+	for _, c := range name {
+		dst = append(dst, Lower(c))
+	}
+	return dst
+}
+
+// Lower returns the octet c of a name in lower case. Only A to Z have another
+// case, RFC 4343.
+func Lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+// skipPlain is SkipName for a name that may not be compressed.
+func skipPlain(msg []byte, off int) (next int, ok bool) {
+	end := min(len(msg), off+MaxName)
+	for off < end {
+		c := int(msg[off])
+		if c == 0 {
+			return off + 1, true
+		}
+		if c >= 0x40 {
+			return 0, false
+		}
+		off += 1 + c
+	}
+	return 0, false
+}
