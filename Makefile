@@ -1,0 +1,44 @@
+# What CI does, one step at a time. `make` alone builds both programs into bin/.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 20s
+
+.PHONY: build test race lint fuzz bench lab image clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+test:
+	$(GO) test ./...
+
+race:
+	$(GO) test -race ./...
+
+lint:
+	test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# Each fuzz target for FUZZTIME, found by name so that none is forgotten.
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "fuzz $$pkg $$target $(FUZZTIME)"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem -count 10 ./wire ./cache ./server
+
+# The whole anycast system on this machine, every drill. Needs root or user namespaces.
+lab:
+	$(GO) run ./test/lab
+
+image:
+	docker build -t proxima:$(VERSION) --build-arg VERSION=$(VERSION) .
+
+clean:
+	rm -rf bin
