@@ -1,0 +1,29 @@
+package bgpctl
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// Wanted is what a node asks of the sidecar.
+type Wanted struct {
+	Wish     Wish
+	Prefixes []netip.Prefix
+	Check    string // name of the check that caused the wish Down; empty if none did, as on a clean stop
+	Reason   string // for the log
+	Queries  uint64 // asked on the service addresses so far: lets the sidecar see a drain go quiet
+}
+
+// A Link tells the sidecar what to announce until the lease ends. A sidecar
+// that hears nothing withdraws. The reply is what the sidecar does about it; an
+// error says that it did not hear, did not answer, or refused.
+type Link interface {
+	Hold(ctx context.Context, want Wanted, lease time.Duration) (Reply, error)
+}
+
+// A Check reports why this node, not the Internet, is unfit to serve, or nil.
+type Check struct {
+	Name string
+	Run  func(context.Context) error
+}

@@ -1,0 +1,86 @@
+package bgpctl
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// A runner runs one check, never twice at the same time. Owned by Run, but for
+// the goroutine that owes result one value while busy is set.
+type runner struct {
+	check   Check
+	result  chan error // holds one
+	busy    bool
+	started time.Time
+}
+
+// start runs the check, unless the run of an earlier round has not ended; the
+// result of one that ended late is dropped, for it is of another round.
+func (r *runner) start(ctx context.Context) {
+	select {
+	case <-r.result:
+		r.busy = false
+	default:
+	}
+	if r.busy {
+		return
+	}
+	r.busy, r.started = true, time.Now()
+	go func() { r.result <- r.check.Run(ctx) }()
+}
+
+// wait returns the result of the run, or an error if it is not there when ctx
+// ends.
+func (r *runner) wait(ctx context.Context) error {
+	select {
+	case err := <-r.result:
+		r.busy = false
+		return err
+	case <-ctx.Done():
+	}
+	return fmt.Errorf("no result after %v", time.Since(r.started).Round(time.Millisecond))
+}
+
+// runChecks runs all checks at the same time, for half a round at most, and
+// returns the first that failed in the order of the options, or nil.
+func (k *Keeper) runChecks(ctx context.Context) *Result {
+	ctx, cancel := context.WithTimeout(ctx, k.o.Every/2)
+	defer cancel()
+	for _, r := range k.runners {
+		r.start(ctx)
+	}
+	results := make([]Result, len(k.runners)) // the old ones are with readers of Status
+	var failed *Result
+	for i, r := range k.runners {
+		err := r.wait(ctx)
+		results[i] = k.results[i].after(err)
+		if err != nil && failed == nil {
+			failed = &results[i]
+		}
+		k.logCheck(k.results[i], results[i])
+	}
+	k.results = results
+	return failed
+}
+
+// logCheck tells when a check begins or ends to fail.
+func (k *Keeper) logCheck(before, now Result) {
+	switch {
+	case now.Err != nil && (before.Err == nil || before.At.IsZero()):
+		k.o.Log.Warn("check failed", zap.String("check", now.Name), zap.Error(now.Err))
+	case now.Err == nil && before.Err != nil:
+		k.o.Log.Info("check passed", zap.String("check", now.Name))
+	}
+}
+
+// awaitChecks waits for runs that have not ended, until ctx is done.
+func (k *Keeper) awaitChecks(ctx context.Context) {
+	for _, r := range k.runners {
+		if r.busy {
+			r.wait(ctx)
+		}
+	}
+}
