@@ -1,0 +1,253 @@
+package config
+
+import (
+	"net/netip"
+	"os"
+	"time"
+)
+
+// A Node is proxima's own file. Its fields carry the names of the file's keys.
+type Node struct {
+	Node      Identity
+	Listen    Listen
+	Anycast   Anycast
+	Upstream  Upstream
+	Recursion Recursion
+	DNSSEC    DNSSEC
+	Cache     Cache
+	Access    Access
+	Health    Health
+	BGP       BGP
+	Admin     Admin
+	Control   Control
+	Log       Log
+
+	// Warnings names keys of the file that this version accepts but does not
+	// act on. It is nil if there are none.
+	Warnings []Problem
+}
+
+// Identity is the section node.
+type Identity struct {
+	ID string // default: the host name
+}
+
+// Listen is the section listen.
+type Listen struct {
+	Addresses []netip.Addr
+	Port      uint16
+}
+
+// Anycast is the section anycast.
+type Anycast struct {
+	Addresses []netip.Prefix // each of full length
+	Interface string
+}
+
+// Upstream is the section upstream.
+type Upstream struct {
+	Sources    []netip.Addr // at most one of each family
+	IPv4, IPv6 bool
+	Deny       []netip.Prefix
+}
+
+// Recursion is the section recursion.
+type Recursion struct {
+	RootHints         string // path, empty = built in
+	QNAMEMinimization string // off, relaxed or strict
+	Forward           []Zone
+	Stub              []Zone
+}
+
+// A Zone has servers of its own, which are asked instead of those that the
+// Internet names.
+type Zone struct {
+	Zone    string // in lower case, with the final dot
+	Servers []netip.AddrPort
+	First   bool // of forward only: walk if these servers fail
+}
+
+// DNSSEC is the section dnssec.
+type DNSSEC struct {
+	Validate             bool
+	TrustAnchors         []string
+	NegativeTrustAnchors []string
+	Aggressive           bool
+	NSEC3Iterations      int
+	SHA1                 string // insecure or validate
+	ValidationTime       time.Time
+}
+
+// Cache is the section cache.
+type Cache struct {
+	Memory int64 // octets
+	Stale  time.Duration
+	MinTTL time.Duration
+	MaxTTL time.Duration
+}
+
+// Access is the section access.
+type Access struct {
+	Allow []netip.Prefix // never empty
+}
+
+// Health is the section health.
+type Health struct {
+	Every      time.Duration
+	Rise, Fall int
+}
+
+// BGP is the section bgp.
+type BGP struct {
+	Socket   string // empty = nothing is announced
+	Prefixes []netip.Prefix
+	Lease    time.Duration
+	Drain    time.Duration
+}
+
+// Admin is the section admin of either file.
+type Admin struct {
+	Listen netip.AddrPort // the zero value = off
+}
+
+// Control is the section control.
+type Control struct {
+	Socket string // empty = off
+}
+
+// Log is the section log of either file.
+type Log struct {
+	Level string // debug, info, warn or error
+}
+
+// How many entries a list may have. Each is well above what one node uses and
+// keeps a search through the list short.
+const (
+	maxAddresses = 256  // listen and anycast addresses: each costs two sockets a core
+	maxZones     = 1024 // forward and stub zones
+	maxServers   = 13   // servers of one zone, as many as the root has
+	maxPrefixes  = 64   // announced prefixes: all must fit one lease message
+	maxAllowed   = 4096 // access.allow and upstream.deny: compared one by one
+)
+
+// ParseNode reads proxima's file. An empty text means the defaults. The error,
+// if any, is of type Problems; file is only named in it.
+func ParseNode(file string, text []byte) (*Node, error) {
+	n := defaultNode()
+	r := &reader{file: file, lines: make(map[string]int)}
+	if r.read(text, n.fields()) {
+		n.finish()
+		n.check(r)
+	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	n.Warnings = r.warnings
+	return n, nil
+}
+
+func defaultNode() *Node {
+	return &Node{
+		Listen: Listen{
+			Addresses: []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()},
+			Port:      5300,
+		},
+		Anycast: Anycast{Interface: "lo"},
+		Upstream: Upstream{IPv4: true, IPv6: true, Deny: []netip.Prefix{
+			netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("0.0.0.0/8"),
+		}},
+		Recursion: Recursion{QNAMEMinimization: "relaxed"},
+		DNSSEC:    DNSSEC{Validate: true, Aggressive: true, NSEC3Iterations: 50, SHA1: "insecure"},
+		Cache:     Cache{Memory: 256 << 20, Stale: 24 * time.Hour, MaxTTL: 24 * time.Hour},
+		Access: Access{Allow: []netip.Prefix{
+			netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
+		}},
+		Health:  Health{Every: time.Second, Rise: 3, Fall: 2},
+		BGP:     BGP{Lease: 3 * time.Second, Drain: 150 * time.Second},
+		Admin:   Admin{Listen: netip.MustParseAddrPort("127.0.0.1:9153")},
+		Control: Control{Socket: "/run/proxima/control.sock"},
+		Log:     Log{Level: "info"},
+	}
+}
+
+// fields is the table of the file's keys. Bounds without a comment only keep
+// out slips of the hand.
+func (n *Node) fields() []field {
+	return []field{
+		section("node", one("id", &n.Node.ID, token)),
+		section("listen",
+			list("addresses", &n.Listen.Addresses, maxAddresses, bindable),
+			one("port", &n.Listen.Port, number[uint16](1, 65535))),
+		section("anycast",
+			list("addresses", &n.Anycast.Addresses, maxAddresses, serviceAddress),
+			one("interface", &n.Anycast.Interface, linkName)),
+		section("upstream",
+			list("sources", &n.Upstream.Sources, maxAddresses, unicast),
+			one("ipv4", &n.Upstream.IPv4, boolean),
+			one("ipv6", &n.Upstream.IPv6, boolean),
+			list("deny", &n.Upstream.Deny, maxAllowed, prefix)),
+		n.Recursion.field(),
+		n.DNSSEC.field(),
+		section("cache",
+			one("memory", &n.Cache.Memory, size("1MiB to 1TiB", 1<<20, 1<<40)),
+			// RFC 8767 section 4 suggests one to three days; a week is where it caps a TTL.
+			one("stale", &n.Cache.Stale, duration(0, 168*time.Hour)),
+			// More than an hour would hide changes that owners of names announced.
+			one("min_ttl", &n.Cache.MinTTL, duration(0, time.Hour)),
+			one("max_ttl", &n.Cache.MaxTTL, duration(time.Second, 168*time.Hour))),
+		section("access", list("allow", &n.Access.Allow, maxAllowed, prefix)),
+		section("health",
+			one("every", &n.Health.Every, duration(100*time.Millisecond, time.Minute)),
+			one("rise", &n.Health.Rise, number[int](1, 1000)),
+			one("fall", &n.Health.Fall, number[int](1, 1000))),
+		section("bgp",
+			one("socket", &n.BGP.Socket, orEmpty(socketPath)),
+			list("prefixes", &n.BGP.Prefixes, maxPrefixes, announced),
+			// Shorter leases run out when the host is merely busy; a dead node
+			// attracts queries for as long as a longer one lasts.
+			one("lease", &n.BGP.Lease, duration(time.Second, 10*time.Second)),
+			one("drain", &n.BGP.Drain, duration(0, time.Hour))),
+		section("admin", one("listen", &n.Admin.Listen, orEmpty(addressPort))),
+		section("control", idle("this version has no control socket",
+			one("socket", &n.Control.Socket, orEmpty(socketPath)))),
+		section("log", one("level", &n.Log.Level, logLevel)),
+	}
+}
+
+func (c *Recursion) field() field {
+	zone := func(z *Zone) []field {
+		return []field{
+			one("zone", &z.Zone, zoneName),
+			list("servers", &z.Servers, maxServers, nameserver),
+		}
+	}
+	forward := func(z *Zone) []field { return append(zone(z), one("first", &z.First, boolean)) }
+	return section("recursion",
+		one("root_hints", &c.RootHints, orEmpty(filePath)),
+		one("qname_minimization", &c.QNAMEMinimization, choice("off", "relaxed", "strict")),
+		sections("forward", &c.Forward, maxZones, Zone{}, forward),
+		sections("stub", &c.Stub, maxZones, Zone{}, zone))
+}
+
+func (c *DNSSEC) field() field {
+	const reason = "this version does not validate"
+	return section("dnssec",
+		idle(reason, one("validate", &c.Validate, boolean)),
+		idle(reason, list("trust_anchors", &c.TrustAnchors, maxServers, trustAnchor)),
+		idle(reason, list("negative_trust_anchors", &c.NegativeTrustAnchors, maxZones, zoneName)),
+		idle(reason, one("aggressive", &c.Aggressive, boolean)),
+		// RFC 9276 section 3.2; no resolver in use allows more than 150.
+		idle(reason, one("nsec3_iterations", &c.NSEC3Iterations, number[int](0, 150))),
+		idle(reason, one("sha1", &c.SHA1, choice("insecure", "validate"))),
+		idle(reason, one("validation_time", &c.ValidationTime, orEmpty(moment))))
+}
+
+// finish fills in the defaults that this host decides.
+func (n *Node) finish() {
+	if n.Node.ID != "" {
+		return
+	}
+	if name, err := os.Hostname(); err == nil {
+		n.Node.ID, _ = token.parse(name) // a name unfit for DNS is reported by check
+	}
+}

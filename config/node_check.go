@@ -1,0 +1,124 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// check applies the rules between keys. Values that were faulty by themselves
+// are zero here and match no rule.
+func (n *Node) check(r *reader) {
+	if n.Node.ID == "" && !r.has("node.id") {
+		r.fault("node.id", "this host's name cannot serve as the default", token.allowed)
+	}
+	if len(n.Listen.Addresses) == 0 {
+		r.fault("listen.addresses", "is empty", "at least one address")
+	}
+	if len(n.Access.Allow) == 0 {
+		r.fault("access.allow", "is empty", `at least one prefix; [0.0.0.0/0, "::/0"] is everybody`)
+	}
+	if n.Cache.MinTTL > n.Cache.MaxTTL {
+		r.fault("cache.min_ttl", "is above cache.max_ttl", "at most "+brief(n.Cache.MaxTTL))
+	}
+	n.checkAnycast(r)
+	n.checkUpstream(r)
+	n.checkZones(r)
+	n.checkBGP(r)
+	n.checkAdmin(r)
+}
+
+// service reports whether a is one of the anycast addresses.
+func (n *Node) service(a netip.Addr) bool {
+	return slices.ContainsFunc(n.Anycast.Addresses, func(p netip.Prefix) bool { return p.IsValid() && p.Addr() == a })
+}
+
+func (n *Node) checkAnycast(r *reader) {
+	for i, p := range n.Anycast.Addresses {
+		if !p.IsValid() {
+			continue
+		}
+		wildcard := netip.IPv4Unspecified()
+		if p.Addr().Is6() {
+			wildcard = netip.IPv6Unspecified()
+		}
+		if !slices.Contains(n.Listen.Addresses, p.Addr()) && !slices.Contains(n.Listen.Addresses, wildcard) {
+			r.fault(fmt.Sprintf("anycast.addresses[%d]", i), "nothing listens on "+p.Addr().String(),
+				fmt.Sprintf("an address of listen.addresses, or %s among those", wildcard))
+		}
+	}
+}
+
+func (n *Node) checkUpstream(r *reader) {
+	if !n.Upstream.IPv4 && !n.Upstream.IPv6 {
+		r.fault("upstream.ipv6", "is false and so is upstream.ipv4", "one of them true")
+	}
+	var seen4, seen6 bool
+	for i, a := range n.Upstream.Sources {
+		key := fmt.Sprintf("upstream.sources[%d]", i)
+		if n.service(a) {
+			r.fault(key, fmt.Sprintf("%s is an anycast address: the reply to it would reach another node", a),
+				"unicast addresses of this host")
+		}
+		if a.Is4() && seen4 || a.Is6() && seen6 {
+			r.fault(key, fmt.Sprintf("%s is the second source of its family", a), "one IPv4 and one IPv6 address")
+		}
+		seen4, seen6 = seen4 || a.Is4(), seen6 || a.Is6()
+	}
+}
+
+func (n *Node) checkZones(r *reader) {
+	places := make(map[string]string)
+	check := func(section string, zones []Zone) {
+		for i, z := range zones {
+			key := fmt.Sprintf("recursion.%s[%d]", section, i)
+			switch first, twice := places[z.Zone]; {
+			case z.Zone == "" && !r.has(key+".zone"):
+				r.fault(key+".zone", "is missing", zoneName.allowed)
+			case twice && z.Zone != "":
+				r.fault(key+".zone", fmt.Sprintf("%s is the zone of %s already", z.Zone, first), "")
+			default:
+				places[z.Zone] = key
+			}
+			if len(z.Servers) == 0 && !r.has(key+".servers[0]") {
+				r.fault(key+".servers", "is missing or empty", "at least one server")
+			}
+			for j, s := range z.Servers {
+				if n.service(s.Addr()) {
+					r.fault(fmt.Sprintf("%s.servers[%d]", key, j),
+						fmt.Sprintf("%s is an anycast address of this node: it would ask itself", s.Addr()), "")
+				}
+			}
+		}
+	}
+	check("forward", n.Recursion.Forward)
+	check("stub", n.Recursion.Stub)
+}
+
+func (n *Node) checkBGP(r *reader) {
+	if n.BGP.Socket == "" {
+		return
+	}
+	if len(n.BGP.Prefixes) == 0 {
+		r.fault("bgp.prefixes", "is empty although bgp.socket is set", "at least one prefix")
+	}
+	if n.BGP.Lease < 2*n.Health.Every {
+		r.fault("bgp.lease", "one late check would end the lease",
+			"at least twice health.every, "+brief(2*n.Health.Every))
+	}
+	for i, p := range n.Anycast.Addresses {
+		inside := func(route netip.Prefix) bool { return route.Contains(p.Addr()) }
+		if p.IsValid() && !slices.ContainsFunc(n.BGP.Prefixes, inside) {
+			r.fault(fmt.Sprintf("anycast.addresses[%d]", i),
+				fmt.Sprintf("%s is in none of bgp.prefixes, so no query would reach it", p.Addr()), "")
+		}
+	}
+}
+
+func (n *Node) checkAdmin(r *reader) {
+	a := n.Admin.Listen.Addr()
+	if n.service(a) || a.IsValid() && a.IsUnspecified() && len(n.Anycast.Addresses) > 0 {
+		r.fault("admin.listen", fmt.Sprintf("%s would open it on an anycast address", n.Admin.Listen),
+			"a loopback or unicast address of this host")
+	}
+}

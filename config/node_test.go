@@ -1,0 +1,318 @@
+package config
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+func TestParseNode_emptyFileIsTheDefaults(t *testing.T) {
+	want := defaultNode()
+	want.finish()
+	for _, text := range []string{"", "# nothing\n", "---\n", "listen:\n"} {
+		if got, err := ParseNode("proxima.yaml", []byte(text)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("ParseNode(%q) = %+v, %v; want the defaults", text, got, err)
+		}
+	}
+}
+
+func TestParseNode_exampleIsTheDefaults(t *testing.T) {
+	want := defaultNode()
+	want.finish()
+	got, err := ParseNode("proxima.yaml", mustRead(t, "proxima.yaml"))
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("the example = %+v, %v; want %+v", got, err, want)
+	}
+}
+
+// knownKeys returns the path of each key in a table of fields.
+func knownKeys(t *testing.T, fields []field) []string {
+	t.Helper()
+	var keys []string
+	for _, f := range fields {
+		r := &reader{lines: make(map[string]int)}
+		f.read(r, f.name, &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{{Kind: yaml.MappingNode}}})
+		known, isSection := strings.CutPrefix(r.problems[0].Allowed, "keys with values: ")
+		if len(r.problems) == 0 || !isSection {
+			keys = append(keys, f.name)
+			continue
+		}
+		for k := range strings.SplitSeq(known, ", ") {
+			keys = append(keys, f.name+"."+k)
+		}
+	}
+	return keys
+}
+
+func TestParseNode_setsEveryKey(t *testing.T) {
+	got, err := ParseNode("proxima.yaml", []byte(fullNode))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var warned []string
+	for _, w := range got.Warnings {
+		warned = append(warned, w.String())
+	}
+	got.Warnings = nil
+	want := &Node{
+		Node: Identity{ID: "ams1"},
+		Listen: Listen{
+			Addresses: []netip.Addr{netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("2001:db8:53::1")},
+			Port:      53,
+		},
+		Anycast: Anycast{
+			Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/32"), netip.MustParsePrefix("2001:db8:53::1/128")},
+			Interface: "anycast0",
+		},
+		Upstream: Upstream{
+			Sources: []netip.Addr{netip.MustParseAddr("192.0.2.10")},
+			IPv4:    true,
+			Deny:    []netip.Prefix{netip.MustParsePrefix("192.0.2.128/25")},
+		},
+		Recursion: Recursion{
+			RootHints: "/etc/proxima/hints", QNAMEMinimization: "strict",
+			Forward: []Zone{{"corp.example.", []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, true}},
+			Stub:    []Zone{{"lab.example.", []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::54]:5353")}, false}},
+		},
+		DNSSEC: DNSSEC{
+			TrustAnchors:         []string{". IN DS 20326 8 2 E06D44B8"},
+			NegativeTrustAnchors: []string{"broken.example."},
+			NSEC3Iterations:      150, SHA1: "validate", ValidationTime: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC),
+		},
+		Cache:   Cache{Memory: 3 << 30, MinTTL: time.Second, MaxTTL: time.Hour},
+		Access:  Access{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
+		Health:  Health{Every: 500 * time.Millisecond, Rise: 5, Fall: 4},
+		BGP:     BGP{"/run/bgp.sock", []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:53::/48")}, 2 * time.Second, time.Minute},
+		Control: Control{Socket: "/run/control.sock"},
+		Log:     Log{Level: "debug"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if len(warned) != 8 || warned[0] != "proxima.yaml:18: dnssec.validate: has no effect yet: this version does not validate" {
+		t.Errorf("warnings:\n%s", strings.Join(warned, "\n"))
+	}
+}
+
+func TestParseNode_everyKeyStandsInTheExample(t *testing.T) {
+	example := string(mustRead(t, "proxima.yaml"))
+	for _, key := range knownKeys(t, defaultNode().fields()) {
+		_, name, _ := strings.Cut(key, ".")
+		if !strings.Contains(example, "  "+name+": ") && !strings.Contains(example, "# "+name+": ") {
+			t.Errorf("proxima.yaml has no %s", key)
+		}
+	}
+}
+
+const fullNode = `node: {id: ams1}
+listen:
+  addresses: [198.51.100.1, "2001:db8:53::1"]
+  port: 53
+anycast:
+  addresses: [198.51.100.1/32, "2001:db8:53::1/128"]
+  interface: anycast0
+upstream:
+  sources: [192.0.2.10]
+  ipv6: false
+  deny: [192.0.2.128/25]
+recursion:
+  root_hints: /etc/proxima/hints
+  qname_minimization: strict
+  forward: [{zone: Corp.Example, servers: [192.0.2.53], first: true}]
+  stub: [{zone: lab.example., servers: ["2001:db8::54@5353"]}]
+dnssec:
+  validate: false
+  trust_anchors: [". IN DS 20326 8 2 E06D44B8"]
+  negative_trust_anchors: [broken.example]
+  aggressive: false
+  nsec3_iterations: 150
+  sha1: validate
+  validation_time: 2026-01-31T12:00:00Z
+cache: {memory: 3GiB, stale: 0s, min_ttl: 1s, max_ttl: 1h}
+access: {allow: [0.0.0.0/0, "::/0"]}
+health: {every: 500ms, rise: 5, fall: 4}
+bgp:
+  socket: /run/bgp.sock
+  prefixes: [198.51.100.0/24, "2001:db8:53::/48"]
+  lease: 2s
+  drain: 1m
+admin: {listen: ""}
+control: {socket: /run/control.sock}
+log: {level: debug}
+`
+
+func TestParseNode_problems(t *testing.T) {
+	const anycast = "listen: {addresses: [198.51.100.1]}\nanycast: {addresses: [198.51.100.1/32]}\n"
+	tests := []struct {
+		name string
+		text string
+		want []string
+	}{
+		{"a number out of bounds", "listen:\n  port: 70000\n",
+			[]string{"2: listen.port: 70000 is not allowed; allowed: 1 to 65535"}},
+		{"everything at once, by line", "listen:\n  port: 0\n  prot: 53\ncache:\n  memory: 256\nlog: loud\n", []string{
+			"2: listen.port: 0 is not allowed; allowed: 1 to 65535",
+			"3: listen.prot: unknown key, did you mean port?; allowed: addresses, port",
+			"5: cache.memory: 256 is not a whole number with a unit; allowed: 1MiB to 1TiB (units KiB, MiB, GiB, TiB)",
+			"6: log: is the text loud; allowed: keys with values: level"}},
+		{"a key given twice", "listen:\n  port: 53\n  port: 54\n",
+			[]string{"3: listen.port: is given twice, first on line 2"}},
+		{"a section given twice", "log:\nlog:\n", []string{"2: log: is given twice, first on line 1"}},
+		{"a text where a number belongs", "listen: {port: \"53\"}\n",
+			[]string{"1: listen.port: is the text 53; allowed: 1 to 65535"}},
+		{"another base", "listen: {port: 0x35}\n", []string{"1: listen.port: 0x35 is not allowed; allowed: 1 to 65535"}},
+		{"a number where a text belongs", "node: {id: 12}\n", []string{
+			"1: node.id: is the number 12, to be written in quotes; allowed: " + token.allowed}},
+		{"a list where a scalar belongs", "listen: {port: [53]}\n", []string{"1: listen.port: is a list; allowed: 1 to 65535"}},
+		{"a scalar where a list belongs", "access: {allow: 0.0.0.0/0}\n",
+			[]string{"1: access.allow: is the text 0.0.0.0/0; allowed: a list of: an IPv4 or IPv6 prefix"}},
+		{"nothing where a scalar belongs", "listen:\n  port:\n", []string{"2: listen.port: is empty; allowed: 1 to 65535"}},
+		{"YAML's other truths", "upstream: {ipv4: yes}\n", []string{"1: upstream.ipv4: is the text yes; allowed: true or false"}},
+		{"a duration without unit", "health: {every: 1}\n",
+			[]string{"1: health.every: 1 has no unit; allowed: 100ms to 1m (units h, m, s, ms)"}},
+		{"an unknown unit", "cache: {stale: 1d}\n",
+			[]string{"1: cache.stale: 1d is not a duration; allowed: 0s to 168h (units h, m, s, ms)"}},
+		{"a size that overflows", "cache: {memory: 99999999999TiB}\n", []string{
+			"1: cache.memory: 99999999999TiB is not allowed; allowed: 1MiB to 1TiB (units KiB, MiB, GiB, TiB)"}},
+		{"a bad address", "listen: {addresses: [192.0.2.256]}\n",
+			[]string{"1: listen.addresses[0]: 192.0.2.256 is not an address; allowed: an IPv4 or IPv6 address, 0.0.0.0 or ::"}},
+		{"an IPv4 address in IPv6 form", "listen: {addresses: [\"::ffff:192.0.2.1\"]}\n", []string{
+			"1: listen.addresses[0]: ::ffff:192.0.2.1 is an IPv4 address in IPv6 form; allowed: an IPv4 or IPv6 address, 0.0.0.0 or ::"}},
+		{"an address twice", "listen: {addresses: [\"::1\", \"0::1\"]}\n",
+			[]string{"1: listen.addresses[1]: 0::1 is the same as listen.addresses[0]"}},
+		{"no address at all", "listen: {addresses: []}\n", []string{"1: listen.addresses: is empty; allowed: at least one address"}},
+		{"a prefix with further bits", "access: {allow: [192.0.2.1/24]}\n", []string{
+			"1: access.allow[0]: 192.0.2.1/24 has bits beyond its length, 192.0.2.0/24 has not; allowed: an IPv4 or IPv6 prefix"}},
+		{"an address where a prefix belongs", "access: {allow: [192.0.2.1]}\n",
+			[]string{"1: access.allow[0]: 192.0.2.1 has no /length; allowed: an IPv4 or IPv6 prefix"}},
+		{"nobody may ask", "access: {allow: []}\n", []string{
+			`1: access.allow: is empty; allowed: at least one prefix; [0.0.0.0/0, "::/0"] is everybody`}},
+		{"a service address is a single one", "anycast: {addresses: [198.51.100.0/24]}\n", []string{
+			"1: anycast.addresses[0]: 198.51.100.0/24 is not allowed; allowed: a global address with /32 or /128"}},
+		{"a service address nobody listens on", "anycast: {addresses: [198.51.100.1/32]}\n", []string{
+			"1: anycast.addresses[0]: nothing listens on 198.51.100.1; allowed: an address of listen.addresses, or 0.0.0.0 among those"}},
+		{"an anycast source", anycast + "upstream:\n  sources: [198.51.100.1]\n", []string{
+			"4: upstream.sources[0]: 198.51.100.1 is an anycast address: the reply to it would reach another node; " +
+				"allowed: unicast addresses of this host"}},
+		{"two sources of a family", "upstream: {sources: [192.0.2.1, 192.0.2.2]}\n", []string{
+			"1: upstream.sources[1]: 192.0.2.2 is the second source of its family; allowed: one IPv4 and one IPv6 address"}},
+		{"no family upstream", "upstream: {ipv4: false, ipv6: false}\n",
+			[]string{"1: upstream.ipv6: is false and so is upstream.ipv4; allowed: one of them true"}},
+		{"an anycast address outside the announced prefixes", anycast + "bgp: {socket: /run/bgp.sock, prefixes: [203.0.113.0/24]}\n",
+			[]string{"2: anycast.addresses[0]: 198.51.100.1 is in none of bgp.prefixes, so no query would reach it"}},
+		{"an announcement of nothing", "bgp: {socket: /run/bgp.sock}\n",
+			[]string{"1: bgp.prefixes: is empty although bgp.socket is set; allowed: at least one prefix"}},
+		{"a lease that one late check would end", "bgp: {socket: /run/b, prefixes: [192.0.2.0/24], lease: 1s}\n",
+			[]string{"1: bgp.lease: one late check would end the lease; allowed: at least twice health.every, 2s"}},
+		{"graceful restart", "bgp: {graceful_restart: true}\n", []string{
+			"1: bgp.graceful_restart: graceful restart is refused: after a crash routers would go on sending " +
+				"queries to this node until the restart time ends"}},
+		{"metrics on an anycast address", anycast + "admin: {listen: \"0.0.0.0:9153\"}\n", []string{
+			"3: admin.listen: 0.0.0.0:9153 would open it on an anycast address; allowed: a loopback or unicast address of this host"}},
+		{"TTL bounds the wrong way round", "cache: {min_ttl: 1m, max_ttl: 1s}\n",
+			[]string{"1: cache.min_ttl: is above cache.max_ttl; allowed: at most 1s"}},
+		{"a zone without name and servers", "recursion:\n  stub:\n    - {}\n", []string{
+			"3: recursion.stub[0].zone: is missing; allowed: a domain name",
+			"3: recursion.stub[0].servers: is missing or empty; allowed: at least one server"}},
+		{"a zone both forwarded and stub", "recursion:\n  forward: [{zone: a.example, servers: [192.0.2.1]}]\n" +
+			"  stub: [{zone: A.example., servers: [192.0.2.1]}]\n", []string{
+			"3: recursion.stub[0].zone: a.example. is the zone of recursion.forward[0] already"}},
+		{"a forwarder that is this node", anycast + "recursion: {forward: [{zone: ., servers: [198.51.100.1]}]}\n", []string{
+			"3: recursion.forward[0].servers[0]: 198.51.100.1 is an anycast address of this node: it would ask itself"}},
+		{"a server's bad port", "recursion: {stub: [{zone: ., servers: [\"192.0.2.1@0\"]}]}\n", []string{
+			"1: recursion.stub[0].servers[0]: 192.0.2.1@0 has no good port; allowed: " + nameserver.allowed}},
+		{"stub zones know no first", "recursion: {stub: [{zone: ., servers: [192.0.2.1], first: true}]}\n",
+			[]string{"1: recursion.stub[0].first: unknown key; allowed: zone, servers"}},
+		{"a relative path", "recursion: {root_hints: hints}\n",
+			[]string{`1: recursion.root_hints: hints is not allowed; allowed: "" or an absolute path`}},
+		{"dnssec keys are checked although idle", "dnssec: {nsec3_iterations: 151}\n",
+			[]string{"1: dnssec.nsec3_iterations: 151 is not allowed; allowed: 0 to 150"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var want []string
+			for _, w := range tt.want {
+				want = append(want, "proxima.yaml:"+w)
+			}
+			saysAll(t, parseNode(tt.text), want...)
+		})
+	}
+}
+
+// mutate changes a few places of text the way slips and broken disks do.
+func mutate(r *rand.Rand, text string) string {
+	const odd = "0:[]{}#\"'\t&*!-,|>%@\x00\xff9a"
+	lines := strings.Split(text, "\n")
+	for range 1 + r.IntN(3) {
+		i := r.IntN(len(lines))
+		line := lines[i]
+		at := r.IntN(len(line) + 1)
+		switch r.IntN(7) {
+		case 0: // a line lost
+			lines = append(lines[:i:i], lines[i+1:]...)
+		case 1: // a line twice
+			lines = append(lines[:i+1:i+1], lines[i:]...)
+		case 2: // another indentation
+			lines[i] = strings.Repeat(" ", r.IntN(5)) + strings.TrimLeft(line, " ")
+		case 3: // a character lost
+			lines[i] = line[:at] + line[min(at+1, len(line)):]
+		case 4: // a character too many
+			lines[i] = line[:at] + string(odd[r.IntN(len(odd))]) + line[at:]
+		case 5: // cut off
+			lines[i] = line[:at]
+		case 6: // the comment becomes the key
+			lines[i] = strings.Replace(line, "# ", "", 1)
+		}
+		if len(lines) == 0 {
+			return ""
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestParseNode_mutatedFilesAreValidOrClearlyWrong(t *testing.T) {
+	r := rand.New(rand.NewChaCha8([32]byte{}))
+	valid := 0
+	for range 1000 {
+		text := mutate(r, string(mustRead(t, "proxima.yaml")))
+		if checkParse(t, parseNode(text), "proxima.yaml") {
+			valid++
+		}
+	}
+	if valid == 0 || valid == 1000 {
+		t.Errorf("%d of 1,000 are valid: the mutations are not what they were", valid)
+	}
+}
+
+// checkParse fails unless err is nil or says where the problem is and what.
+func checkParse(t testing.TB, err error, file string) (valid bool) {
+	t.Helper()
+	if err == nil {
+		return true
+	}
+	problems, ok := err.(Problems)
+	if !ok || len(problems) == 0 || len(problems) > maxProblems+1 {
+		t.Fatalf("error %v", err)
+	}
+	for _, p := range problems {
+		line := p.String()
+		if p.File != file || p.Line < 1 || p.Reason == "" || strings.ContainsAny(line, "\n\r\x00\x1b") {
+			t.Fatalf("unclear: %q", line)
+		}
+	}
+	return false
+}
+
+func FuzzParseNode(f *testing.F) {
+	f.Add(string(mustRead(f, "proxima.yaml")))
+	f.Add(fullNode)
+	f.Add("a: &a [*a]\n? {b: 1}\n: - !!int 1\n...\n---\n<<: 1")
+	f.Fuzz(func(t *testing.T, text string) {
+		checkParse(t, parseNode(text), "proxima.yaml")
+	})
+}

@@ -1,0 +1,354 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Sidecar is proxima-bgp's file. Its fields carry the names of the file's keys.
+type Sidecar struct {
+	Socket   string
+	Speaker  string // gobgp or dry-run
+	GoBGP    GoBGP
+	Groups   []Group
+	Warmup   Warmup
+	HoldDown HoldDown
+	Drain    Drain
+	Admin    Admin
+	Log      Log
+
+	// Warnings names keys of the file that this version accepts but does not
+	// act on. It is nil if there are none.
+	Warnings []Problem
+}
+
+// GoBGP is the section gobgp.
+type GoBGP struct {
+	ASN      uint32
+	RouterID netip.Addr // IPv4
+	HoldTime time.Duration
+	Peers    []Peer
+}
+
+// A Peer is one router.
+type Peer struct {
+	Address      netip.Addr
+	Port         uint16
+	ASN          uint32
+	PasswordFile string // holds the MD5 key of RFC 2385; empty = none
+	TTLSecurity  bool   // RFC 5082
+	BFD          bool
+}
+
+// A Group is a set of prefixes that are announced and withdrawn together.
+type Group struct {
+	Name             string
+	Prefixes         []netip.Prefix
+	NextHop          NextHop
+	Communities      []Community
+	LargeCommunities []LargeCommunity
+	MED              uint32
+	Prepend          int
+	Degraded         Degraded
+	Internal         bool // the prefixes stay inside the operator's network
+}
+
+// NextHop is the section next_hop of a group. A zero address means the
+// session's local one.
+type NextHop struct {
+	IPv4, IPv6 netip.Addr
+}
+
+// Degraded is what a group's routes carry besides while the node is degraded
+// or drains.
+type Degraded struct {
+	Communities []Community
+	Prepend     int
+}
+
+// A Community is one of RFC 1997: the AS number in the upper 16 bits.
+type Community uint32
+
+// A LargeCommunity is one of RFC 8092.
+type LargeCommunity struct {
+	ASN, Data1, Data2 uint32
+}
+
+// Warmup is what must happen before the first announcement.
+type Warmup struct {
+	Min  time.Duration
+	Rise int // good checks in a row
+}
+
+// HoldDown is how long a prefix stays withdrawn after a failed check.
+type HoldDown struct {
+	Base, Max time.Duration
+}
+
+// Drain is how long a leaving node waits for its traffic to move.
+type Drain struct {
+	Wait  time.Duration // at most
+	Quiet time.Duration // enough, if nobody asked for so long
+}
+
+const (
+	maxPeers       = 16 // routers of one node; more belong behind a route reflector
+	maxGroups      = 16
+	maxCommunities = 64 // of one route: all attributes must fit a 4,096 octet UPDATE with room to spare
+	maxPrepend     = 10 // more has no effect but to invite hijacks
+)
+
+// The longest prefixes that other networks accept: longer ones never leave a
+// neighbour's router, so that announcing them is a mistake unless they are
+// meant to stay inside.
+const (
+	maxBits4 = 24
+	maxBits6 = 48
+)
+
+// gracefulShutdown is the well-known community 65535:0 of RFC 8326.
+const gracefulShutdown Community = 65535 << 16
+
+// blackhole is the well-known community 65535:666 of RFC 7999, which asks
+// routers to drop the traffic to a prefix.
+const blackhole Community = 65535<<16 | 666
+
+// ParseSidecar reads proxima-bgp's file. The error, if any, is of type
+// Problems; file is only named in it.
+func ParseSidecar(file string, text []byte) (*Sidecar, error) {
+	s := &Sidecar{
+		Socket:   "/run/proxima/bgp.sock",
+		Speaker:  "gobgp",
+		GoBGP:    GoBGP{HoldTime: 9 * time.Second},
+		Warmup:   Warmup{Min: 5 * time.Second, Rise: 10},
+		HoldDown: HoldDown{Base: 60 * time.Second, Max: time.Hour},
+		Drain:    Drain{Wait: 120 * time.Second, Quiet: 20 * time.Second},
+		Admin:    Admin{Listen: netip.MustParseAddrPort("127.0.0.1:9154")},
+		Log:      Log{Level: "info"},
+	}
+	r := &reader{file: file, lines: make(map[string]int)}
+	if r.read(text, s.fields()) {
+		s.check(r)
+	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	s.Warnings = r.warnings
+	return s, nil
+}
+
+func (s *Sidecar) fields() []field {
+	group := Group{Degraded: Degraded{Communities: []Community{gracefulShutdown}, Prepend: 2}}
+	return []field{
+		one("socket", &s.Socket, socketPath),
+		one("speaker", &s.Speaker, speaker),
+		section("gobgp",
+			one("asn", &s.GoBGP.ASN, asn),
+			one("router_id", &s.GoBGP.RouterID, ipv4),
+			one("hold_time", &s.GoBGP.HoldTime, holdTime),
+			sections("peers", &s.GoBGP.Peers, maxPeers, Peer{Port: 179, TTLSecurity: true}, (*Peer).fields)),
+		sections("groups", &s.Groups, maxGroups, group, (*Group).fields),
+		section("warmup",
+			one("min", &s.Warmup.Min, duration(0, time.Hour)),
+			one("rise", &s.Warmup.Rise, number[int](1, 1000))),
+		section("hold_down",
+			one("base", &s.HoldDown.Base, duration(0, 24*time.Hour)),
+			one("max", &s.HoldDown.Max, duration(0, 24*time.Hour))),
+		section("drain",
+			one("wait", &s.Drain.Wait, duration(0, time.Hour)),
+			one("quiet", &s.Drain.Quiet, duration(0, time.Hour))),
+		section("admin", one("listen", &s.Admin.Listen, orEmpty(addressPort))),
+		section("log", one("level", &s.Log.Level, logLevel)),
+	}
+}
+
+func (p *Peer) fields() []field {
+	return []field{
+		one("address", &p.Address, unicast),
+		one("port", &p.Port, number[uint16](1, 65535)),
+		one("asn", &p.ASN, asn),
+		one("password_file", &p.PasswordFile, orEmpty(filePath)),
+		one("ttl_security", &p.TTLSecurity, boolean),
+		one("bfd", &p.BFD, boolean),
+	}
+}
+
+func (g *Group) fields() []field {
+	return []field{
+		one("name", &g.Name, token),
+		list("prefixes", &g.Prefixes, maxPrefixes, announced),
+		section("next_hop",
+			one("ipv4", &g.NextHop.IPv4, ipv4),
+			one("ipv6", &g.NextHop.IPv6, ipv6)),
+		list("communities", &g.Communities, maxCommunities, community),
+		list("large_communities", &g.LargeCommunities, maxCommunities, largeCommunity),
+		one("med", &g.MED, number[uint32](0, 1<<32-1)),
+		one("prepend", &g.Prepend, number[int](0, maxPrepend)),
+		section("degraded",
+			list("communities", &g.Degraded.Communities, maxCommunities, community),
+			one("prepend", &g.Degraded.Prepend, number[int](0, maxPrepend))),
+		one("internal", &g.Internal, boolean),
+	}
+}
+
+// speaker knows the names of those speakers, too, that this version lacks.
+var speaker = kind[string]{"gobgp, dry-run", "!!str", func(text string) (string, string) {
+	switch text {
+	case "gobgp", "dry-run":
+		return text, ""
+	case "kernel", "bird", "exec":
+		return "", "is not in this version"
+	}
+	return "", refused
+}}
+
+// asn leaves out what RFC 7607, RFC 6793 and RFC 7300 reserve.
+var asn = kind[uint32]{"1 to 4294967294, but not 23456 and 65535", "!!int", func(text string) (uint32, string) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || n == 0 || n == 23456 || n == 65535 || n == 1<<32-1 {
+		return 0, refused
+	}
+	return uint32(n), ""
+}}
+
+// minHoldTime is the least that RFC 4271 section 4.2 permits beside 0.
+const minHoldTime = 3 * time.Second
+
+// holdTime also has an upper bound: a router goes on sending queries to a
+// frozen node for as long.
+var holdTime = kind[time.Duration]{"3s to 240s, whole seconds", "", func(text string) (time.Duration, string) {
+	d, wrong := duration(0, 240*time.Second).parse(text)
+	switch {
+	case wrong != "":
+		return 0, wrong
+	case d == 0:
+		return 0, "means that a router never notices a dead node"
+	case d < minHoldTime || d%time.Second != 0:
+		return 0, refused
+	}
+	return d, ""
+}}
+
+var community = kind[Community]{`two numbers to 65535, like "64511:100"`, "", func(text string) (Community, string) {
+	parts, ok := numbers(text, 2, 16)
+	if !ok {
+		return 0, refused
+	}
+	c := Community(parts[0]<<16 | parts[1])
+	if c == blackhole {
+		return 0, "is refused: it asks routers to drop the traffic to the prefix (BLACKHOLE, RFC 7999)"
+	}
+	return c, ""
+}}
+
+var largeCommunity = kind[LargeCommunity]{`three numbers to 4294967295, like "64511:1:2"`, "",
+	func(text string) (LargeCommunity, string) {
+		parts, ok := numbers(text, 3, 32)
+		if !ok {
+			return LargeCommunity{}, refused
+		}
+		return LargeCommunity{parts[0], parts[1], parts[2]}, ""
+	}}
+
+// numbers splits text at colons into n numbers of so many bits.
+func numbers(text string, n, bits int) ([]uint32, bool) {
+	words := strings.Split(text, ":")
+	if len(words) != n {
+		return nil, false
+	}
+	values := make([]uint32, n)
+	for i, w := range words {
+		v, err := strconv.ParseUint(w, 10, bits)
+		if err != nil {
+			return nil, false
+		}
+		values[i] = uint32(v)
+	}
+	return values, true
+}
+
+// check applies the rules between keys. Values that were faulty by themselves
+// are zero here and match no rule.
+func (s *Sidecar) check(r *reader) {
+	if s.Speaker == "gobgp" {
+		s.GoBGP.check(r)
+	}
+	if len(s.Groups) == 0 {
+		r.fault("groups", "is missing or empty", "at least one group")
+	}
+	groups := make(map[string]int)
+	owners := make(map[netip.Prefix]int)
+	for i := range s.Groups {
+		g, key := &s.Groups[i], fmt.Sprintf("groups[%d]", i)
+		g.check(r, key)
+		if first, twice := groups[g.Name]; twice && g.Name != "" {
+			r.fault(key+".name", fmt.Sprintf("%s is the name of groups[%d] already", g.Name, first), "")
+		}
+		groups[g.Name] = i
+		for j, p := range g.Prefixes {
+			if owner, taken := owners[p]; taken && owner != i && p.IsValid() {
+				r.fault(fmt.Sprintf("%s.prefixes[%d]", key, j), fmt.Sprintf("%s is in groups[%d] already", p, owner), "")
+			}
+			owners[p] = i
+		}
+	}
+	if s.HoldDown.Base > s.HoldDown.Max {
+		r.fault("hold_down.base", "is above hold_down.max", "at most "+brief(s.HoldDown.Max))
+	}
+	if s.Drain.Quiet > s.Drain.Wait {
+		r.fault("drain.quiet", "is above drain.wait", "at most "+brief(s.Drain.Wait))
+	}
+}
+
+func (g *GoBGP) check(r *reader) {
+	require(r, "gobgp.asn", g.ASN, asn)
+	require(r, "gobgp.router_id", g.RouterID, ipv4)
+	if len(g.Peers) == 0 {
+		r.fault("gobgp.peers", "is missing or empty", "at least one peer")
+	}
+	peers := make(map[netip.Addr]int)
+	for i, p := range g.Peers {
+		key := fmt.Sprintf("gobgp.peers[%d]", i)
+		require(r, key+".address", p.Address, unicast)
+		require(r, key+".asn", p.ASN, asn)
+		if first, twice := peers[p.Address]; twice && p.Address.IsValid() {
+			r.fault(key+".address", fmt.Sprintf("%s is the address of gobgp.peers[%d] already", p.Address, first), "")
+		}
+		peers[p.Address] = i
+	}
+}
+
+func (g *Group) check(r *reader, key string) {
+	require(r, key+".name", g.Name, token)
+	if len(g.Prefixes) == 0 {
+		r.fault(key+".prefixes", "is missing or empty", "at least one prefix")
+	}
+	for i, p := range g.Prefixes {
+		if !p.IsValid() || g.Internal {
+			continue
+		}
+		if longest := longest(p); p.Bits() > longest {
+			r.fault(fmt.Sprintf("%s.prefixes[%d]", key, i),
+				fmt.Sprintf("%s is longer than /%d, which other networks drop", p, longest),
+				fmt.Sprintf("/%d at most, or internal: true on the group", longest))
+		}
+	}
+}
+
+func longest(p netip.Prefix) int {
+	if p.Addr().Is4() {
+		return maxBits4
+	}
+	return maxBits6
+}
+
+// require notes a problem if the file leaves the key out.
+func require[T comparable](r *reader, key string, value T, k kind[T]) {
+	var zero T
+	if value == zero && !r.has(key) {
+		r.fault(key, "is missing", k.allowed)
+	}
+}
