@@ -1,0 +1,108 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"proxima/test/netns"
+)
+
+func TestMain(m *testing.M) {
+	if plan := os.Getenv(routerEnv); plan != "" {
+		exit(runRouter(plan))
+	}
+	os.Exit(m.Run())
+}
+
+func TestRouters_learnTheClientsOfOthers(t *testing.T) {
+	for kind, start := range routerKinds {
+		t.Run(kind, func(t *testing.T) {
+			needRouter(t, kind)
+			w, err := newWorld()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.net.Close()
+			dir, err := newDir()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(dir)
+			for i, s := range w.sites {
+				if err := start(dir, s.router, w.router(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			for !learned(t, w) {
+				if pause(ctx, 50*time.Millisecond) != nil {
+					t.Fatalf("no BGP routes to the other clients after 30 s\n%s", lastLines(dir, 10))
+				}
+			}
+		})
+	}
+}
+
+// learned reports whether each router has BGP routes to the clients of both
+// others, in both families.
+func learned(t *testing.T, w *world) bool {
+	t.Helper()
+	for i, s := range w.sites {
+		for j, other := range w.sites {
+			for _, p := range other.access.near {
+				if i != j && !hasRoute(t, s.router, p.Masked().String()) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+func hasRoute(t *testing.T, h *netns.Host, dst string) bool {
+	t.Helper()
+	routes, err := h.Netlink().RouteList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range routes {
+		if r.Dst != nil && r.Dst.String() == dst {
+			return true
+		}
+	}
+	return false
+}
+
+// needRouter skips where a kind of router cannot run.
+func needRouter(t *testing.T, kind string) {
+	t.Helper()
+	if err := netns.Available(); err != nil {
+		t.Skip(err)
+	}
+	for _, program := range map[string][]string{"bird": {"bird"}, "frr": {"zebra", "bgpd"}}[kind] {
+		if _, err := findProgram(program); err != nil {
+			t.Skip(err)
+		}
+	}
+	if kind == "frr" && os.Getuid() != 0 {
+		t.Skip("FRR's daemons want to be root")
+	}
+}
+
+func TestDrills_haveDistinctNames(t *testing.T) {
+	seen := map[string]bool{}
+	for _, name := range names(drills) {
+		if seen[name] || strings.ContainsAny(name, ", ") {
+			t.Errorf("drill name %q", name)
+		}
+		seen[name] = true
+	}
+}
