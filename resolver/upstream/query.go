@@ -1,0 +1,212 @@
+package upstream
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/miekg/dns"
+)
+
+// Where things are in a message, RFC 1035 section 4.1.
+const (
+	headerLen = 12 // octets
+
+	qdcount = 4 // offset of the number of questions
+	ancount = 6 // offset of the numbers of answer, authority and additional records
+
+	flagQR     = 0x80 // in octet 2
+	flagTC     = 0x02
+	maskOpcode = 0x78
+
+	maxLabel   = 63   // octets
+	compressed = 0xc0 // a length octet from here on begins a pointer
+)
+
+const (
+	// minRecord is the shortest record: root name, type, class, TTL, length.
+	minRecord = 11
+
+	// maxRecords bounds the records of one reply. Unpacked, a record of 12
+	// octets may point at three names of 1,000 characters each, so that the
+	// longest message takes 4 MiB and not 20. It leaves room for four RRsets of
+	// 256 records, more than resolvers in use accept (CVE-2024-1737).
+	maxRecords = 1_024
+)
+
+// A query is a packed question together with what its reply must repeat.
+type query struct {
+	packet []byte
+	end    int // offset of the first octet after the question
+}
+
+// pack packs a copy of m under a fresh ID.
+func pack(m *dns.Msg) (*query, error) {
+	if len(m.Question) != 1 {
+		return nil, fmt.Errorf("query has %d questions, want 1", len(m.Question))
+	}
+	var id [2]byte
+	_, _ = rand.Read(id[:]) // never fails
+	m = m.Copy()            // packing writes into the OPT record
+	m.Id = binary.BigEndian.Uint16(id[:])
+	packet, err := m.Pack()
+	if err != nil {
+		return nil, fmt.Errorf("pack query: %w", err)
+	}
+	end, ok := skipName(packet, headerLen)
+	if !ok || len(packet) > dns.MaxMsgSize {
+		return nil, fmt.Errorf("query for %q cannot be asked", m.Question[0].Name)
+	}
+	return &query{packet: packet, end: end + 4}, nil
+}
+
+// A verdict says what a packet is to a query.
+type verdict uint8
+
+const (
+	genuine verdict = iota
+	wrongID
+	wrongQuestion
+	malformed // no reply at all, or one that cannot be read
+)
+
+// read returns the message in packet if it is the reply to q. Everything that a
+// forger must guess is compared, and the counts are checked against the length,
+// before anything is unpacked (CVE-2026-82399).
+func (q *query) read(packet []byte) (*dns.Msg, verdict) {
+	if v := q.judge(packet); v != genuine {
+		return nil, v
+	}
+	if packet[2]&flagTC != 0 {
+		packet = append([]byte(nil), packet[:q.end]...)
+		clear(packet[ancount:headerLen])
+	}
+	if !q.readable(packet) {
+		return nil, malformed
+	}
+	m := new(dns.Msg)
+	if err := m.Unpack(packet); err != nil {
+		return nil, malformed
+	}
+	if len(m.Answer)+len(m.Ns)+len(m.Extra) != records(packet) {
+		return nil, malformed // fewer than announced
+	}
+	return m, genuine
+}
+
+// judge compares the header and the question of packet with those of q. Letter
+// case is not compared.
+func (q *query) judge(packet []byte) verdict {
+	switch {
+	case len(packet) < headerLen || packet[2]&flagQR == 0 || packet[2]&maskOpcode != 0:
+		return malformed
+	case packet[0] != q.packet[0] || packet[1] != q.packet[1]:
+		return wrongID
+	case binary.BigEndian.Uint16(packet[qdcount:]) != 1 || len(packet) < q.end:
+		return wrongQuestion
+	}
+	// A length octet is at most 63 and so no letter: the name can be compared
+	// octet by octet.
+	name, typeClass := headerLen, q.end-4
+	for i := name; i < typeClass; i++ {
+		if lower(packet[i]) != lower(q.packet[i]) {
+			return wrongQuestion
+		}
+	}
+	if !bytes.Equal(packet[typeClass:q.end], q.packet[typeClass:q.end]) {
+		return wrongQuestion
+	}
+	return genuine
+}
+
+// readable reports whether the records after the question are as many as
+// announced, not too many, and without what would blow up when unpacked. It
+// allocates nothing.
+func (q *query) readable(packet []byte) bool {
+	n := records(packet)
+	if n > maxRecords || n*minRecord > len(packet)-q.end {
+		return false
+	}
+	off, ok := q.end, true
+	for ; n > 0; n-- {
+		if off, ok = skipRecord(packet, off); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// records returns the sum of the announced records.
+func records(packet []byte) int {
+	n := 0
+	for i := ancount; i < headerLen; i += 2 {
+		n += int(binary.BigEndian.Uint16(packet[i:]))
+	}
+	return n
+}
+
+// skipRecord returns the offset after the record at off. A HIP record whose
+// servers are compressed is refused: RFC 8005 section 5 forbids that, and each
+// of its pointers, of 2 octets, would unpack to a name of 1,000 characters.
+func skipRecord(packet []byte, off int) (next int, ok bool) {
+	off, ok = skipName(packet, off)
+	if !ok || off+10 > len(packet) {
+		return 0, false
+	}
+	typ := binary.BigEndian.Uint16(packet[off:])
+	data := off + 10
+	next = data + int(binary.BigEndian.Uint16(packet[off+8:]))
+	if next > len(packet) {
+		return 0, false
+	}
+	if typ == dns.TypeHIP && !plainHIP(packet[data:next]) {
+		return 0, false
+	}
+	return next, true
+}
+
+// plainHIP reports whether the servers at the end of a HIP record's data
+// (RFC 8005 section 5) are uncompressed names.
+func plainHIP(data []byte) bool {
+	if len(data) < 4 {
+		return false
+	}
+	off := 4 + int(data[0]) + int(binary.BigEndian.Uint16(data[2:]))
+	for off < len(data) {
+		for off < len(data) && data[off] != 0 {
+			if data[off] >= compressed {
+				return false
+			}
+			off += 1 + int(data[off])
+		}
+		off++
+	}
+	return true
+}
+
+// skipName returns the offset after the name at off, which may end in a
+// compression pointer.
+func skipName(packet []byte, off int) (next int, ok bool) {
+	for off < len(packet) {
+		switch n := packet[off]; {
+		case n == 0:
+			return off + 1, true
+		case n >= compressed:
+			return off + 2, off+2 <= len(packet)
+		case n > maxLabel:
+			return 0, false
+		default:
+			off += 1 + int(n)
+		}
+	}
+	return 0, false
+}
+
+// lower returns the lower case of an ASCII letter and any other octet as it is.
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
