@@ -197,7 +197,8 @@ func (n *Node) fields() []field {
 			one("max_ttl", &n.Cache.MaxTTL, duration(time.Second, 168*time.Hour))),
 		section("access", list("allow", &n.Access.Allow, maxAllowed, prefix)),
 		section("health",
-			one("every", &n.Health.Every, duration(100*time.Millisecond, time.Minute)),
+			// A lease lasts 10 s at most, which must leave room for failures.
+			one("every", &n.Health.Every, duration(100*time.Millisecond, 4*time.Second)),
 			one("rise", &n.Health.Rise, number[int](1, 1000)),
 			one("fall", &n.Health.Fall, number[int](1, 1000))),
 		section("bgp",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // check applies the rules between keys. Values that were faulty by themselves
@@ -12,20 +13,37 @@ func (n *Node) check(r *reader) {
 	if n.Node.ID == "" && !r.has("node.id") {
 		r.fault("node.id", "this host's name cannot serve as the default", token.allowed)
 	}
-	if len(n.Listen.Addresses) == 0 {
-		r.fault("listen.addresses", "is empty", "at least one address")
-	}
 	if len(n.Access.Allow) == 0 {
 		r.fault("access.allow", "is empty", `at least one prefix; [0.0.0.0/0, "::/0"] is everybody`)
 	}
 	if n.Cache.MinTTL > n.Cache.MaxTTL {
 		r.fault("cache.min_ttl", "is above cache.max_ttl", "at most "+brief(n.Cache.MaxTTL))
 	}
+	n.checkListen(r)
 	n.checkAnycast(r)
 	n.checkUpstream(r)
 	n.checkZones(r)
 	n.checkBGP(r)
 	n.checkAdmin(r)
+}
+
+func (n *Node) checkListen(r *reader) {
+	if len(n.Listen.Addresses) == 0 {
+		r.fault("listen.addresses", "is empty", "at least one address")
+	}
+	for i, a := range n.Listen.Addresses {
+		if a.IsValid() && a != wildcard(a) && slices.Contains(n.Listen.Addresses, wildcard(a)) {
+			r.fault(fmt.Sprintf("listen.addresses[%d]", i), fmt.Sprintf("%s is covered by %s already", a, wildcard(a)), "")
+		}
+	}
+}
+
+// wildcard is the address that listens on all of a's family.
+func wildcard(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
 }
 
 // service reports whether a is one of the anycast addresses.
@@ -35,16 +53,10 @@ func (n *Node) service(a netip.Addr) bool {
 
 func (n *Node) checkAnycast(r *reader) {
 	for i, p := range n.Anycast.Addresses {
-		if !p.IsValid() {
-			continue
-		}
-		wildcard := netip.IPv4Unspecified()
-		if p.Addr().Is6() {
-			wildcard = netip.IPv6Unspecified()
-		}
-		if !slices.Contains(n.Listen.Addresses, p.Addr()) && !slices.Contains(n.Listen.Addresses, wildcard) {
-			r.fault(fmt.Sprintf("anycast.addresses[%d]", i), "nothing listens on "+p.Addr().String(),
-				fmt.Sprintf("an address of listen.addresses, or %s among those", wildcard))
+		a := p.Addr()
+		if p.IsValid() && !slices.Contains(n.Listen.Addresses, a) && !slices.Contains(n.Listen.Addresses, wildcard(a)) {
+			r.fault(fmt.Sprintf("anycast.addresses[%d]", i), "nothing listens on "+a.String(),
+				fmt.Sprintf("an address of listen.addresses, or %s among those", wildcard(a)))
 		}
 	}
 }
@@ -102,9 +114,11 @@ func (n *Node) checkBGP(r *reader) {
 	if len(n.BGP.Prefixes) == 0 {
 		r.fault("bgp.prefixes", "is empty although bgp.socket is set", "at least one prefix")
 	}
-	if n.BGP.Lease < 2*n.Health.Every {
-		r.fault("bgp.lease", "one late check would end the lease",
-			"at least twice health.every, "+brief(2*n.Health.Every))
+	// A failed round renews nothing, so the lease must outlast those that are forgiven.
+	forgiven := time.Duration(n.Health.Fall)*n.Health.Every + n.Health.Every/2
+	if n.BGP.Lease < forgiven {
+		r.fault("bgp.lease", brief(n.BGP.Lease)+" ends before health.fall failures are seen",
+			brief(forgiven)+" at least with this health.every and health.fall")
 	}
 	for i, p := range n.Anycast.Addresses {
 		inside := func(route netip.Prefix) bool { return route.Contains(p.Addr()) }

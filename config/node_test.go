@@ -86,7 +86,7 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 		},
 		Cache:   Cache{Memory: 3 << 30, MinTTL: time.Second, MaxTTL: time.Hour},
 		Access:  Access{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
-		Health:  Health{Every: 500 * time.Millisecond, Rise: 5, Fall: 4},
+		Health:  Health{Every: 400 * time.Millisecond, Rise: 5, Fall: 4},
 		BGP:     BGP{"/run/bgp.sock", []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:53::/48")}, 2 * time.Second, time.Minute},
 		Control: Control{Socket: "/run/control.sock"},
 		Log:     Log{Level: "debug"},
@@ -135,7 +135,7 @@ dnssec:
   validation_time: 2026-01-31T12:00:00Z
 cache: {memory: 3GiB, stale: 0s, min_ttl: 1s, max_ttl: 1h}
 access: {allow: [0.0.0.0/0, "::/0"]}
-health: {every: 500ms, rise: 5, fall: 4}
+health: {every: 400ms, rise: 5, fall: 4}
 bgp:
   socket: /run/bgp.sock
   prefixes: [198.51.100.0/24, "2001:db8:53::/48"]
@@ -174,7 +174,7 @@ func TestParseNode_problems(t *testing.T) {
 		{"nothing where a scalar belongs", "listen:\n  port:\n", []string{"2: listen.port: is empty; allowed: 1 to 65535"}},
 		{"YAML's other truths", "upstream: {ipv4: yes}\n", []string{"1: upstream.ipv4: is the text yes; allowed: true or false"}},
 		{"a duration without unit", "health: {every: 1}\n",
-			[]string{"1: health.every: 1 has no unit; allowed: 100ms to 1m (units h, m, s, ms)"}},
+			[]string{"1: health.every: 1 has no unit; allowed: 100ms to 4s (units h, m, s, ms)"}},
 		{"an unknown unit", "cache: {stale: 1d}\n",
 			[]string{"1: cache.stale: 1d is not a duration; allowed: 0s to 168h (units h, m, s, ms)"}},
 		{"a size that overflows", "cache: {memory: 99999999999TiB}\n", []string{
@@ -185,6 +185,8 @@ func TestParseNode_problems(t *testing.T) {
 			"1: listen.addresses[0]: ::ffff:192.0.2.1 is an IPv4 address in IPv6 form; allowed: an IPv4 or IPv6 address, 0.0.0.0 or ::"}},
 		{"an address twice", "listen: {addresses: [\"::1\", \"0::1\"]}\n",
 			[]string{"1: listen.addresses[1]: 0::1 is the same as listen.addresses[0]"}},
+		{"an address beside its wildcard", "listen: {addresses: [192.0.2.1, 0.0.0.0, \"::1\"]}\n",
+			[]string{"1: listen.addresses[0]: 192.0.2.1 is covered by 0.0.0.0 already"}},
 		{"no address at all", "listen: {addresses: []}\n", []string{"1: listen.addresses: is empty; allowed: at least one address"}},
 		{"a prefix with further bits", "access: {allow: [192.0.2.1/24]}\n", []string{
 			"1: access.allow[0]: 192.0.2.1/24 has bits beyond its length, 192.0.2.0/24 has not; allowed: an IPv4 or IPv6 prefix"}},
@@ -207,8 +209,8 @@ func TestParseNode_problems(t *testing.T) {
 			[]string{"2: anycast.addresses[0]: 198.51.100.1 is in none of bgp.prefixes, so no query would reach it"}},
 		{"an announcement of nothing", "bgp: {socket: /run/bgp.sock}\n",
 			[]string{"1: bgp.prefixes: is empty although bgp.socket is set; allowed: at least one prefix"}},
-		{"a lease that one late check would end", "bgp: {socket: /run/b, prefixes: [192.0.2.0/24], lease: 1s}\n",
-			[]string{"1: bgp.lease: one late check would end the lease; allowed: at least twice health.every, 2s"}},
+		{"a lease that ends before failures are seen", "bgp: {socket: /run/b, prefixes: [192.0.2.0/24], lease: 2s}\n", []string{
+			"1: bgp.lease: 2s ends before health.fall failures are seen; allowed: 2.5s at least with this health.every and health.fall"}},
 		{"graceful restart", "bgp: {graceful_restart: true}\n", []string{
 			"1: bgp.graceful_restart: graceful restart is refused: after a crash routers would go on sending " +
 				"queries to this node until the restart time ends"}},
