@@ -44,9 +44,10 @@ type candidate struct {
 func (c *candidate) rank() int { return c.offers + c.penalty }
 
 // Next returns the server of from to ask now and how long to wait for its
-// reply, or ok false if each has been offered three times. tried lists what was
-// offered for this question before, an address as often as it was offered; it
-// decides how the timeout grows. The choice is drawn from r.
+// reply, or ok false if nobody is left: each is offered three times, but only
+// once while its whole family rests. tried lists what was offered for this
+// question before, an address as often as it was offered; it decides how the
+// timeout grows. The choice is drawn from r.
 func (t *Table) Next(r *rand.Rand, from, tried []netip.AddrPort, at time.Time) (to netip.AddrPort, timeout time.Duration, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -70,18 +71,23 @@ func (t *Table) Next(r *rand.Rand, from, tried []netip.AddrPort, at time.Time) (
 // candidates appends the addresses of from that may still be offered to dst.
 func (t *Table) candidates(dst []candidate, from, tried []netip.AddrPort, at time.Time) []candidate {
 	for i, addr := range from {
-		offers := count(tried, addr)
-		if offers >= maxOffers || slices.Contains(from[:i], addr) {
+		offers, most := count(tried, addr), maxOffers
+		cutOff := t.families[familyOf(addr.Addr())].resting(at)
+		if cutOff {
+			most = 1
+		}
+		if offers >= most || slices.Contains(from[:i], addr) {
 			continue
 		}
 		c := candidate{addr: addr, offers: offers}
-		if c.server, c.known = t.servers.Peek(addr); !c.known {
+		var ok bool
+		if c.server, ok = t.servers.Peek(addr); !ok {
 			c.server = &server{}
 		}
 		c.known = c.server.known(at)
 		c.expected = c.server.expected(at)
 		switch {
-		case t.families[familyOf(addr.Addr())].resting(at):
+		case cutOff:
 			c.penalty = penaltyFamily
 		case c.server.resting(at):
 			c.penalty = penaltyRest
@@ -115,23 +121,27 @@ func (t *Table) draw(r *rand.Rand, from []candidate) *candidate {
 		near++
 	}
 	if from[0].offers == 0 && r.IntN(exploring) == 0 {
-		if far := unknown(from[near:]); len(far) > 0 {
+		if i := unknown(r, from[near:]); i >= 0 {
 			t.stats.Explored++
-			return far[r.IntN(len(far))]
+			return &from[near+i]
 		}
 	}
 	return &from[r.IntN(near)]
 }
 
-// unknown returns those of the candidates that nobody has measured.
-func unknown(from []candidate) []*candidate {
-	var far []*candidate
+// unknown returns the index of any one candidate that nobody has measured, or
+// -1 if all are known.
+func unknown(r *rand.Rand, from []candidate) int {
+	picked, n := -1, 0
 	for i := range from {
-		if !from[i].known {
-			far = append(far, &from[i])
+		if from[i].known {
+			continue
+		}
+		if n++; r.IntN(n) == 0 {
+			picked = i
 		}
 	}
-	return far
+	return picked
 }
 
 // count returns how often addr is in list.
