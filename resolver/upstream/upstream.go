@@ -22,10 +22,11 @@ import (
 )
 
 const (
-	// defaultSockets is how many questions may be under way at once: a socket
-	// and a descriptor each, as many as there are flights. From 1 to
-	// maxSockets, for below 28,000 each can have a port of its own.
-	defaultSockets = 4_096
+	// defaultSockets is how many questions may be under way at once, each with
+	// a socket and so a file descriptor: twice as many as the clients' questions
+	// that are worked on at once, since work goes on after a stale answer has
+	// left. From 1 to maxSockets, so that each of them has a port of its own.
+	defaultSockets = 8_192
 	maxSockets     = 16_384
 
 	// maxWait ends every exchange, also one whose context has no deadline. No
@@ -40,7 +41,7 @@ type Options struct {
 	// either family, the kernel chooses.
 	Sources []netip.Addr
 
-	// Sockets bounds the questions under way at once: 4,096 if 0, at most 16,384.
+	// Sockets bounds the questions under way at once: 8,192 if 0, at most 16,384.
 	Sockets int
 }
 
