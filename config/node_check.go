@@ -96,15 +96,22 @@ func (n *Node) checkZones(r *reader) {
 				r.fault(key+".servers", "is missing or empty", "at least one server")
 			}
 			for j, s := range z.Servers {
-				if n.service(s.Addr()) {
+				if n.self(s) {
 					r.fault(fmt.Sprintf("%s.servers[%d]", key, j),
-						fmt.Sprintf("%s is an anycast address of this node: it would ask itself", s.Addr()), "")
+						fmt.Sprintf("%s is an address of this node, which would ask itself", s.Addr()), "")
 				}
 			}
 		}
 	}
 	check("forward", n.Recursion.Forward)
 	check("stub", n.Recursion.Stub)
+}
+
+// self reports whether a server is this node. Only on loopback addresses may
+// another server live beside it, on another port.
+func (n *Node) self(s netip.AddrPort) bool {
+	listens := slices.Contains(n.Listen.Addresses, s.Addr())
+	return n.service(s.Addr()) || listens && (s.Port() == n.Listen.Port || !s.Addr().IsLoopback())
 }
 
 func (n *Node) checkBGP(r *reader) {

@@ -225,7 +225,10 @@ func TestParseNode_problems(t *testing.T) {
 			"  stub: [{zone: A.example., servers: [192.0.2.1]}]\n", []string{
 			"3: recursion.stub[0].zone: a.example. is the zone of recursion.forward[0] already"}},
 		{"a forwarder that is this node", anycast + "recursion: {forward: [{zone: ., servers: [198.51.100.1]}]}\n", []string{
-			"3: recursion.forward[0].servers[0]: 198.51.100.1 is an anycast address of this node: it would ask itself"}},
+			"3: recursion.forward[0].servers[0]: 198.51.100.1 is an address of this node, which would ask itself"}},
+		{"a forwarder beside this node", "recursion: {forward: [{zone: ., servers: [\"127.0.0.1@5301\"]}]}\n", nil},
+		{"a forwarder on this node's port", "recursion: {forward: [{zone: ., servers: [\"127.0.0.1@5300\"]}]}\n", []string{
+			"1: recursion.forward[0].servers[0]: 127.0.0.1 is an address of this node, which would ask itself"}},
 		{"a server's bad port", "recursion: {stub: [{zone: ., servers: [\"192.0.2.1@0\"]}]}\n", []string{
 			"1: recursion.stub[0].servers[0]: 192.0.2.1@0 has no good port; allowed: " + nameserver.allowed}},
 		{"stub zones know no first", "recursion: {stub: [{zone: ., servers: [192.0.2.1], first: true}]}\n",
