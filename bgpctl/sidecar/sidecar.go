@@ -1,0 +1,313 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"proxima/bgpctl"
+)
+
+// A Speaker makes the routes it is given the only ones announced. It compares
+// and sends the difference, and returns an error if what is announced then is
+// not what was asked for. Close withdraws first. Calls come one at a time.
+type Speaker interface {
+	Set(ctx context.Context, routes []Route) error
+	Close(ctx context.Context) error
+}
+
+// Options says where to listen and what may be announced.
+type Options struct {
+	Path    string   // of the socket
+	UIDs    []uint32 // who may connect, besides root and this process's user
+	Groups  []Group  // at least one
+	Rules   Rules
+	Speaker Speaker     // the caller closes it after Serve
+	Log     *zap.Logger // nil = none
+}
+
+const (
+	// tickEvery bounds how late the end of a lease is seen. 100 ms is well
+	// within the half second that a hung node may take beyond its lease.
+	tickEvery = 100 * time.Millisecond
+
+	// setLimit bounds one call of the speaker. It takes milliseconds; one that
+	// takes 2 s hangs, and only the end of this process withdraws then.
+	setLimit = 2 * time.Second
+
+	// retryEvery is when a speaker that has failed is asked again.
+	retryEvery = time.Second
+)
+
+// ErrStuck says that the speaker did not return. The process must end: that
+// closes its sessions, and so withdraws its routes.
+var ErrStuck = errors.New("the speaker does not return")
+
+// A Sidecar listens for leases. Serve does the work; Status and Stats may be
+// called from any goroutine.
+type Sidecar struct {
+	o        Options // immutable after Listen, like what follows
+	log      *zap.Logger
+	owners   map[netip.Prefix]Group
+	socket   *socket
+	now      func() time.Duration // the clock of leases
+	messages chan message         // from the connections to Serve
+	done     chan struct{}        // closed when Serve ends
+	readers  sync.WaitGroup
+	status   atomic.Pointer[Status]
+	counters counters
+
+	mu    sync.Mutex // guards conns
+	conns map[*conn]bool
+
+	// Owned by Serve.
+	a       announcement
+	holder  *conn          // nil = nobody
+	process process        // that sent the last good lease
+	wanted  []netip.Prefix // of the last good lease
+	routes  []Route        // that the speaker has confirmed
+	asked   []Route        // that it was last asked for
+	failed  error          // of the last Set
+	retry   time.Duration
+}
+
+// A process is a sender of leases. Its seq only grows.
+type process struct {
+	boot  string
+	pid   int
+	start int64
+	seq   uint64
+}
+
+// Listen takes the socket. It fails if another sidecar has it, and names the
+// field or the group that is wrong.
+func Listen(o Options) (*Sidecar, error) {
+	owners, err := byPrefix(o.Groups)
+	if err != nil {
+		return nil, fmt.Errorf("sidecar: %w", err)
+	}
+	if o.Speaker == nil {
+		return nil, errors.New("sidecar: Speaker: none")
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	l, err := listen(o.Path)
+	if err != nil {
+		return nil, fmt.Errorf("sidecar: %w", err)
+	}
+	s := &Sidecar{
+		o:        o,
+		log:      o.Log,
+		owners:   owners,
+		socket:   l,
+		now:      boottime,
+		messages: make(chan message),
+		done:     make(chan struct{}),
+		conns:    make(map[*conn]bool),
+		a:        announcement{reason: "started"},
+	}
+	s.publish(s.now())
+	return s, nil
+}
+
+// Serve works until ctx is done; then it withdraws, lets go of the socket and
+// returns nil. It is called once. ErrStuck ends it early.
+func (s *Sidecar) Serve(ctx context.Context) error {
+	s.readers.Go(s.accept)
+	defer s.close()
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return s.withdraw()
+		case <-ticker.C:
+			err = s.advance(event{kind: tick}, s.now())
+		case m := <-s.messages:
+			err = s.take(m)
+		}
+		if err != nil {
+			return err
+		}
+		s.publish(s.now())
+	}
+}
+
+// Close lets go of the socket of a Sidecar that never served.
+func (s *Sidecar) Close() error { return s.socket.close() }
+
+// close ends the connections and waits for their goroutines.
+func (s *Sidecar) close() {
+	close(s.done)
+	if err := s.socket.close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		s.log.Warn("socket not closed", zap.Error(err))
+	}
+	s.mu.Lock()
+	for c := range s.conns {
+		c.Close()
+	}
+	s.mu.Unlock()
+	s.readers.Wait()
+}
+
+// withdraw is the end of Serve.
+func (s *Sidecar) withdraw() error {
+	if s.a.state != bgpctl.Withdrawn {
+		s.log.Info("announcement withdrawn", zap.String("reason", "the sidecar stops"))
+	}
+	s.a = announcement{since: s.now(), reason: "the sidecar stops"}
+	err := s.set(nil)
+	s.publish(s.now())
+	return err
+}
+
+// take handles what a connection has brought.
+func (s *Sidecar) take(m message) error {
+	switch {
+	case m.err != nil && m.conn == s.holder:
+		s.holder = nil
+		return s.advance(event{kind: gone, reason: m.err.Error()}, m.at)
+	case m.err != nil:
+		return nil
+	}
+	if err := s.refusal(m); err != nil {
+		s.counters.refused.Add(1)
+		s.log.Warn("lease refused", zap.Int("pid", m.lease.PID), zap.Error(err))
+		s.reply(m, err)
+		return nil
+	}
+	if s.holder != m.conn {
+		s.adopt(m)
+	}
+	s.process = m.process()
+	s.wanted = m.lease.Prefixes
+	ttl := time.Duration(min(max(m.lease.TTL, bgpctl.MinLease.Milliseconds()), bgpctl.MaxLease.Milliseconds())) * time.Millisecond
+	err := s.advance(event{
+		kind: leased, ttl: ttl, wish: m.lease.Wish,
+		check: m.lease.Check, reason: m.lease.Reason, queries: m.lease.Queries,
+	}, m.at)
+	s.reply(m, nil)
+	return err
+}
+
+// refusal says why a lease does not count, or nil.
+func (s *Sidecar) refusal(m message) error {
+	if s.holder != nil && s.holder != m.conn && m.at < s.a.expires {
+		return fmt.Errorf("process %d holds the lease", s.holder.cred.Pid)
+	}
+	p := m.process()
+	if p.boot == s.process.boot && p.pid == s.process.pid && p.start == s.process.start && p.seq <= s.process.seq {
+		return fmt.Errorf("seq %d after %d", p.seq, s.process.seq)
+	}
+	if len(m.lease.Prefixes) == 0 {
+		return errors.New("no prefixes")
+	}
+	for _, p := range m.lease.Prefixes {
+		if _, ok := s.owners[p]; !ok {
+			return fmt.Errorf("no group has the prefix %v", p)
+		}
+	}
+	return nil
+}
+
+// adopt makes the sender of m the holder. An earlier one has let its lease run
+// out: its connection is ended.
+func (s *Sidecar) adopt(m message) {
+	if s.holder != nil {
+		s.holder.Close()
+	}
+	s.holder = m.conn
+	s.log.Info("lease taken", zap.Int32("pid", m.conn.cred.Pid), zap.Uint32("uid", m.conn.cred.Uid))
+}
+
+// advance lets e happen, tells of a change of state, and brings the speaker in
+// line.
+func (s *Sidecar) advance(e event, at time.Duration) error {
+	before := s.a
+	s.a = step(before, e, at, s.o.Rules)
+	if s.a.state != before.state {
+		s.counters.transitions[s.a.state].Add(1)
+		s.tell()
+	}
+	if before.expires != 0 && at >= before.expires {
+		s.counters.expired.Add(1)
+	}
+	want := s.want()
+	if s.failed != nil && at < s.retry && slices.EqualFunc(want, s.asked, Route.Equal) {
+		return nil
+	}
+	if s.failed == nil && slices.EqualFunc(want, s.routes, Route.Equal) {
+		return nil
+	}
+	return s.set(want)
+}
+
+// tell logs the state that was entered.
+func (s *Sidecar) tell() {
+	fields := []zap.Field{zap.String("reason", s.a.reason)}
+	if s.a.check != "" {
+		fields = append(fields, zap.String("check", s.a.check))
+	}
+	switch s.a.state {
+	case bgpctl.Withdrawn:
+		s.log.Warn("announcement withdrawn", fields...)
+	case bgpctl.Warmup:
+		s.log.Info("warm-up begun", fields...)
+	case bgpctl.Announced:
+		s.log.Info("announcement made", append(fields, zap.Stringers("prefixes", s.wanted))...)
+	case bgpctl.Draining:
+		s.log.Info("drain begun", fields...)
+	}
+}
+
+// want returns the routes that the state stands for, in the order of their
+// prefixes.
+func (s *Sidecar) want() []Route {
+	if s.a.state != bgpctl.Announced && s.a.state != bgpctl.Draining {
+		return nil
+	}
+	routes := make([]Route, 0, len(s.wanted))
+	for _, p := range s.wanted {
+		routes = append(routes, s.owners[p].route(p, s.a.state))
+	}
+	slices.SortFunc(routes, func(x, y Route) int { return x.Prefix.Compare(y.Prefix) })
+	return slices.CompactFunc(routes, Route.Equal)
+}
+
+// set asks the speaker for routes and notes what came of it. The error is
+// ErrStuck or nil: any other is told to the node, and Set is tried again.
+func (s *Sidecar) set(routes []Route) error {
+	ctx, cancel := context.WithTimeout(context.Background(), setLimit)
+	defer cancel()
+	result := make(chan error, 1)
+	go func() { result <- s.o.Speaker.Set(ctx, routes) }()
+	var err error
+	select {
+	case err = <-result:
+	case <-ctx.Done():
+		return ErrStuck
+	}
+	if err != nil && (s.failed == nil || s.failed.Error() != err.Error()) {
+		s.log.Error("speaker failed", zap.Error(err))
+	} else if err == nil && s.failed != nil {
+		s.log.Info("speaker recovered")
+	}
+	s.asked, s.failed = routes, err
+	if err != nil {
+		s.counters.speakerErrors.Add(1)
+		s.retry = s.now() + retryEvery
+		return nil
+	}
+	s.routes = routes
+	return nil
+}

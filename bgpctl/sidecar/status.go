@@ -1,0 +1,91 @@
+package sidecar
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"proxima/bgpctl"
+)
+
+// A Status is what the sidecar does now.
+type Status struct {
+	State      bgpctl.State
+	Since      time.Time // when State was entered
+	Reason     string
+	Announced  []netip.Prefix // confirmed by the speaker
+	Leased     bool           // there is a lease that has not run out
+	LeaseAge   time.Duration  // since it was last renewed
+	HoldDown   time.Duration  // left before anything may be announced; 0 = none
+	SpeakerErr error          // of the last change; nil = none
+	At         time.Time      // of this status; it is renewed with each tick
+}
+
+// Stats counts what the sidecar has done so far.
+type Stats struct {
+	Transitions   [4]uint64 // into each bgpctl.State
+	Expired       uint64    // leases that ran out
+	Refused       uint64    // leases that did not count
+	Rejected      uint64    // connections that were not let in
+	Garbage       uint64    // connections ended for what they sent
+	SpeakerErrors uint64
+}
+
+type counters struct {
+	transitions                                        [4]atomic.Uint64
+	expired, refused, rejected, garbage, speakerErrors atomic.Uint64
+}
+
+// publish makes the status visible to other goroutines. Called by Serve.
+func (s *Sidecar) publish(at time.Duration) {
+	s.status.Store(&Status{
+		State:      s.a.state,
+		Since:      s.since(at),
+		Reason:     s.a.reason,
+		Announced:  s.announced(),
+		Leased:     s.a.expires > at,
+		LeaseAge:   s.leaseAge(at),
+		HoldDown:   max(s.a.holdDown-at, 0),
+		SpeakerErr: s.failed,
+		At:         time.Now(),
+	})
+}
+
+// since is when the state was entered, on the wall.
+func (s *Sidecar) since(at time.Duration) time.Time {
+	return time.Now().Add(s.a.since - at).Round(time.Millisecond)
+}
+
+func (s *Sidecar) leaseAge(at time.Duration) time.Duration {
+	if s.a.expires <= at {
+		return 0
+	}
+	return max(at-s.a.traffic.at, 0)
+}
+
+// announced are the prefixes that the speaker has confirmed.
+func (s *Sidecar) announced() []netip.Prefix {
+	prefixes := make([]netip.Prefix, 0, len(s.routes))
+	for _, r := range s.routes {
+		prefixes = append(prefixes, r.Prefix)
+	}
+	return prefixes
+}
+
+// Status returns what the sidecar did last.
+func (s *Sidecar) Status() Status { return *s.status.Load() }
+
+// Stats returns the counters.
+func (s *Sidecar) Stats() Stats {
+	t := Stats{
+		Expired:       s.counters.expired.Load(),
+		Refused:       s.counters.refused.Load(),
+		Rejected:      s.counters.rejected.Load(),
+		Garbage:       s.counters.garbage.Load(),
+		SpeakerErrors: s.counters.speakerErrors.Load(),
+	}
+	for i := range t.Transitions {
+		t.Transitions[i] = s.counters.transitions[i].Load()
+	}
+	return t
+}
