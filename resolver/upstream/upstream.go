@@ -152,7 +152,7 @@ func (c *Client) reason(ctx context.Context, err error) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		c.count.cancelled.Add(1)
 		return fmt.Errorf("%w: %w", errSilent, context.Canceled)
-	case ctx.Err() != nil || isTimeout(err):
+	case ctx.Err() != nil || isTimeout(err) || errors.Is(err, errSilent):
 		// The socket's deadline may be noticed before the context's.
 		c.count.timeouts.Add(1)
 		if !errors.Is(err, errSilent) {
