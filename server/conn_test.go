@@ -1,0 +1,311 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"proxima/wire"
+)
+
+// closed waits until the server has closed c, and returns what came before.
+func closed(t testing.TB, c net.Conn) []byte {
+	t.Helper()
+	rest, err := io.ReadAll(c)
+	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("not closed: %v", err)
+	}
+	return rest
+}
+
+// wantReset connects to the server and wants to be reset, be it so soon that
+// connecting fails.
+func wantReset(t testing.TB, s *Server) {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", s.Addrs()[0].String(), patience)
+	if err == nil {
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(patience))
+		_, err = c.Read(make([]byte, 1))
+	}
+	if !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %v, want a reset", err)
+	}
+}
+
+func TestConn_answersInAnyOrder(t *testing.T) {
+	first := make(chan struct{})
+	h := &handlerFunc{now: both.now, later: func(_ context.Context, dst []byte, q *wire.Query) []byte {
+		if q.Name[1] == 'l' {
+			<-first
+		}
+		return appendAnswer(dst, q, 4)
+	}}
+	s := serve(t, Options{}, h)
+	c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0])
+	var stream []byte // one segment
+	for id, name := range []string{"later.example.", "soon.example.", "now.example."} {
+		stream = append(stream, framed(c, query(uint16(id), name))...)
+	}
+	if _, err := c.Write(stream); err != nil {
+		t.Fatal(err)
+	}
+	got := []uint16{read(t, receive(t, c)).id, read(t, receive(t, c)).id}
+	slices.Sort(got)
+	if !slices.Equal(got, []uint16{1, 2}) {
+		t.Errorf("first came replies %v, want 1 and 2", got)
+	}
+	close(first)
+	if got := read(t, receive(t, c)).id; got != 0 {
+		t.Errorf("last came reply %d, want 0", got)
+	}
+}
+
+func TestConn_answersOctetByOctet(t *testing.T) {
+	s := serve(t, Options{}, known)
+	c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0])
+	for _, b := range framed(c, query(3, "www.example.")) {
+		if _, err := c.Write([]byte{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := read(t, receive(t, c)); got.id != 3 {
+		t.Errorf("got %+v, want reply 3", got)
+	}
+}
+
+func TestConn_answersAPipelineWhole(t *testing.T) {
+	const queries = 3000
+	s := serve(t, Options{MaxPipelined: 8}, both)
+	c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0])
+	go func() {
+		for id := range uint16(queries) {
+			name := "now.example."
+			if id%3 == 0 {
+				name = "later.example."
+			}
+			if _, err := c.Write(framed(c, query(id, name))); err != nil {
+				return // the reads below tell
+			}
+		}
+		c.(*net.TCPConn).CloseWrite() // who has said all still gets all replies
+	}()
+	seen := make([]bool, queries)
+	for range queries {
+		seen[read(t, receive(t, c)).id] = true
+	}
+	if slices.Contains(seen, false) {
+		t.Error("some queries had two replies and some none")
+	}
+	if rest := closed(t, c); len(rest) > 0 {
+		t.Errorf("%d octets follow the last reply", len(rest))
+	}
+}
+
+func TestConn_pausesReadingWhenPipelined(t *testing.T) {
+	release := make(chan struct{})
+	h := &handlerFunc{later: func(_ context.Context, dst []byte, q *wire.Query) []byte {
+		<-release
+		return appendAnswer(dst, q, 4)
+	}}
+	s := serve(t, Options{MaxPipelined: 2}, h)
+	c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0])
+	for id := range uint16(5) {
+		send(t, c, query(id, "a.example."))
+	}
+	wantStats(t, s, "paused", func(s Stats) bool { return s.Paused == 1 })
+	if got := s.Stats(); got.Inflight != 2 || got.TCP.Queries != 2 {
+		t.Errorf("%d in flight of %d read, want 2 of 2", got.Inflight, got.TCP.Queries)
+	}
+	close(release)
+	for range 5 {
+		receive(t, c)
+	}
+}
+
+func TestConn_closes(t *testing.T) {
+	const short = 50 * time.Millisecond
+	half := framed(nil, query(1, "www.example."))[:9]
+	tests := []struct {
+		name    string
+		options Options
+		do      func(t *testing.T, c net.Conn) // what the client does before it waits
+		replies int
+		count   func(Stats) uint64
+	}{
+		{"who says nothing", Options{FirstOctet: short}, func(*testing.T, net.Conn) {}, 0,
+			func(s Stats) uint64 { return s.Mute }},
+		{"who begins and does not end", Options{Idle: short}, func(t *testing.T, c net.Conn) {
+			if _, err := c.Write(half); err != nil {
+				t.Error(err)
+			}
+		}, 0, func(s Stats) uint64 { return s.Idle }},
+		{"who sends octets for ever, but no query", Options{Idle: 4 * short}, func(t *testing.T, c net.Conn) {
+			c.Write([]byte{0x10, 0}) // 4,096 octets to come
+			go func() {
+				for range 4000 {
+					if _, err := c.Write([]byte{0}); err != nil {
+						return
+					}
+					time.Sleep(short / 10)
+				}
+			}()
+		}, 0, func(s Stats) uint64 { return s.Idle }},
+		{"who idles after a query", Options{Idle: short}, func(t *testing.T, c net.Conn) {
+			send(t, c, query(1, "now.example."))
+		}, 1, func(s Stats) uint64 { return s.Idle }},
+		{"who idles after a query that took longer than that", Options{Idle: short}, func(t *testing.T, c net.Conn) {
+			send(t, c, query(1, "slow.example."))
+		}, 1, func(s Stats) uint64 { return s.Idle }},
+		{"who has asked MaxQueries, after the last reply", Options{MaxQueries: 3}, func(t *testing.T, c net.Conn) {
+			for id := range uint16(5) {
+				send(t, c, query(id, "slow.example."))
+			}
+		}, 3, func(s Stats) uint64 { return s.Retired }},
+		{"who has stayed for MaxAge", Options{MaxAge: 2 * short}, func(t *testing.T, c net.Conn) {
+			send(t, c, query(1, "now.example."))
+		}, 1, func(s Stats) uint64 { return s.Retired }},
+		{"who sends a reply", Options{}, func(t *testing.T, c net.Conn) {
+			reply := query(1, "now.example.")
+			reply[2] |= 0x80
+			send(t, c, reply)
+		}, 0, func(s Stats) uint64 { return s.TCP.Garbage }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := &handlerFunc{now: both.now, later: func(ctx context.Context, dst []byte, q *wire.Query) []byte {
+				time.Sleep(2 * short)
+				return appendAnswer(dst, q, 4)
+			}}
+			s := serve(t, tt.options, h)
+			c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0])
+			tt.do(t, c)
+			replies := 0
+			for rest := closed(t, c); len(rest) > 0; replies++ {
+				rest = rest[2+binary.BigEndian.Uint16(rest):]
+			}
+			if replies != tt.replies {
+				t.Errorf("%d replies, want %d", replies, tt.replies)
+			}
+			wantStats(t, s, "counted", func(s Stats) bool { return tt.count(s) == 1 && s.Conns == 0 })
+		})
+	}
+}
+
+func TestConn_cutsOffWhoDoesNotRead(t *testing.T) {
+	tests := []struct {
+		name    string
+		handler *handlerFunc
+	}{
+		{"known answers", &handlerFunc{now: func(dst []byte, q *wire.Query) ([]byte, bool) { return appendAnswer(dst, q, 4000), true }}},
+		{"unknown answers", &handlerFunc{later: func(_ context.Context, dst []byte, q *wire.Query) []byte { return appendAnswer(dst, q, 4000) }}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := serve(t, Options{Stall: 100 * time.Millisecond}, tt.handler)
+			c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0])
+			c.(*net.TCPConn).SetReadBuffer(4 << 10)
+			stream := framed(c, query(1, "www.example."))
+			for range 10000 { // 40 MB of replies
+				if _, err := c.Write(stream); err != nil {
+					break
+				}
+			}
+			wantStats(t, s, "cut off", func(s Stats) bool { return s.Stalled == 1 && s.Conns == 0 })
+			if got := s.Stats().TCP.Replies; got*4000 > 4<<20 {
+				t.Errorf("composed %d replies for a client that does not read", got)
+			}
+		})
+	}
+}
+
+func TestTable_limits(t *testing.T) {
+	t.Run("one client may hold MaxConnsPerClient", func(t *testing.T) {
+		s := serve(t, Options{MaxConnsPerClient: 2}, known)
+		for range 2 {
+			ask(t, dial(t, "tcp", netip.Addr{}, s.Addrs()[0]), query(1, "a.example."))
+		}
+		wantReset(t, s)
+		other := dial(t, "tcp", netip.MustParseAddr("127.0.0.2"), s.Addrs()[0])
+		ask(t, other, query(1, "a.example."))
+		if got := s.Stats(); got.ClientFull != 1 || got.Conns != 3 {
+			t.Errorf("%d refused, %d open; want 1, 3", got.ClientFull, got.Conns)
+		}
+	})
+	t.Run("above nine tenths the longest idle makes room", func(t *testing.T) {
+		s := serve(t, Options{MaxConns: 10, IdlePressed: 10 * time.Second}, known)
+		var conns []net.Conn
+		for range 12 {
+			c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0])
+			ask(t, c, query(1, "a.example."))
+			conns = append(conns, c)
+		}
+		for _, c := range conns[:3] {
+			closed(t, c)
+		}
+		for i, c := range conns[3:] {
+			if got := ask(t, c, query(uint16(i), "a.example.")); got.id != uint16(i) {
+				t.Errorf("got %+v, want reply %d", got, i)
+			}
+		}
+		if got := s.Stats(); got.Evicted != 3 || got.Conns != 9 {
+			t.Errorf("%d evicted, %d open; want 3, 9", got.Evicted, got.Conns)
+		}
+	})
+	t.Run("above three quarters who idles for IdlePressed makes room", func(t *testing.T) {
+		s := serve(t, Options{MaxConns: 8, IdlePressed: 10 * time.Millisecond}, known)
+		for range 6 {
+			ask(t, dial(t, "tcp", netip.Addr{}, s.Addrs()[0]), query(1, "a.example."))
+		}
+		time.Sleep(20 * time.Millisecond)
+		c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0])
+		got := ask(t, c, edns(query(1, "a.example."), 1232, wire.OptionKeepalive))
+		if s := s.Stats(); s.Evicted != 1 {
+			t.Errorf("%d evicted, want 1", s.Evicted)
+		}
+		if got.options[wire.OptionKeepalive] != "\x00\x00" {
+			t.Errorf("keepalive %q, want 10 ms in units of 100 ms", got.options[wire.OptionKeepalive])
+		}
+	})
+	t.Run("nobody is admitted when none is idle", func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		h := &handlerFunc{later: func(_ context.Context, dst []byte, q *wire.Query) []byte { <-release; return dst }}
+		s := serve(t, Options{MaxConns: 2}, h)
+		for n := range 2 {
+			send(t, dial(t, "tcp", netip.Addr{}, s.Addrs()[0]), query(1, "a.example."))
+			wantStats(t, s, "in flight", func(s Stats) bool { return s.Inflight == n+1 })
+		}
+		wantReset(t, s)
+		if got := s.Stats(); got.ConnsFull != 1 || got.Conns != 2 {
+			t.Errorf("%d refused, %d open; want 1, 2", got.ConnsFull, got.Conns)
+		}
+	})
+}
+
+func TestClientOf(t *testing.T) {
+	tests := []struct {
+		name string
+		from string
+		want string
+	}{
+		{"an IPv4 address is a client", "192.0.2.77", "192.0.2.77/32"},
+		{"an IPv6 /56 is a client", "2001:db8:1:2ff::1", "2001:db8:1:200::/56"},
+		{"a zone does not matter", "fe80::1%eth0", "fe80::/56"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := clientOf(netip.MustParseAddr(tt.from)); got != netip.MustParsePrefix(tt.want) {
+				t.Errorf("clientOf(%s) = %v, want %s", tt.from, got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,163 @@
+package server
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sort"
+	"time"
+
+	"go.uber.org/zap"
+
+	"proxima/wire"
+)
+
+// What clients are told when it is the server that decides.
+var (
+	edeProhibited = &wire.EDE{Code: wire.EDEProhibited, Text: "not allowed to ask here"}
+	edeOverloaded = &wire.EDE{Code: wire.EDEOther, Text: "too many queries in flight"}
+	edeInternal   = &wire.EDE{Code: wire.EDEOther, Text: "internal error"}
+)
+
+// answerNow appends the reply to p if it can be had without waiting: a fault, a
+// refusal, or what the Handler knows. Otherwise done is false and dst is as it
+// was.
+func (s *Server) answerNow(dst []byte, p *packet, t *tally, at time.Time) (reply []byte, done bool) {
+	q := &p.query
+	fault := wire.ParseQuery(q, p.message())
+	if fault == wire.OK && p.cut {
+		fault = wire.FormErr
+	}
+	if p.portZero {
+		fault = wire.Drop
+	}
+	if fault != wire.OK {
+		t.noteFault(fault)
+		return wire.AppendFault(dst, q, fault), true
+	}
+	if !s.allow.contains(p.from) {
+		t.refused.Add(1)
+		return wire.AppendError(dst, q, wire.RcodeRefused, edeProhibited), true
+	}
+	reply, done = s.tryNow(dst, q, at)
+	if done && len(reply) == len(dst) {
+		t.silent.Add(1)
+	}
+	return reply, done
+}
+
+// noteFault counts a faulty packet.
+func (t *tally) noteFault(f wire.Fault) {
+	switch f {
+	case wire.Drop:
+		t.garbage.Add(1)
+	case wire.FormErr:
+		t.formErr.Add(1)
+	case wire.NotImp:
+		t.notImp.Add(1)
+	case wire.BadVers:
+		t.badVers.Add(1)
+	}
+}
+
+// tryNow asks the Handler for what it knows.
+//
+// A panic of the Handler, here and in answer, costs the query that caused it
+// and nothing else. If it ended the process, the network would carry the
+// client's next try to the next node, and one question would end them all.
+func (s *Server) tryNow(dst []byte, q *wire.Query, at time.Time) (reply []byte, ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.notePanic(v)
+			reply, ok = wire.AppendError(dst, q, wire.RcodeServFail, edeInternal), true
+		}
+	}()
+	return s.handler.AnswerNow(dst, q, at)
+}
+
+// answer asks the Handler and waits. The caller holds a place, which answer
+// gives back.
+func (s *Server) answer(dst []byte, q *wire.Query, t *tally, at time.Time) (reply []byte) {
+	defer s.inflight.Add(-1)
+	ctx, cancel := context.WithDeadline(s.ctx, at.Add(s.o.Timeout))
+	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			s.notePanic(v)
+			reply = wire.AppendError(dst, q, wire.RcodeServFail, edeInternal)
+		}
+	}()
+	reply = s.handler.Answer(ctx, dst, q, at)
+	if len(reply) == len(dst) {
+		t.silent.Add(1)
+	}
+	return reply
+}
+
+// notePanic counts a panic of the Handler. Only the first is logged, with its
+// stack: a client can repeat its question as often as it likes.
+func (s *Server) notePanic(v any) {
+	if s.panics.Add(1) == 1 {
+		s.o.Log.Error("handler panicked; further panics are only counted", zap.Any("panic", v), zap.Stack("stack"))
+	}
+}
+
+// takePlace takes a place for a query that has to wait, if one is left.
+func (s *Server) takePlace() bool {
+	if s.inflight.Add(1) > int64(s.o.MaxInflight) {
+		s.inflight.Add(-1)
+		return false
+	}
+	return true
+}
+
+// overloaded appends the reply to a query that found no place.
+func overloaded(dst []byte, q *wire.Query, t *tally) []byte {
+	t.overloaded.Add(1)
+	return wire.AppendError(dst, q, wire.RcodeServFail, edeOverloaded)
+}
+
+// finish adds to the reply dst[start:] what every transport adds, and cuts it
+// to limit octets.
+func (s *Server) finish(dst []byte, start int, q *wire.Query, t *tally, limit int) []byte {
+	if len(dst) == start {
+		return dst
+	}
+	if q.NSID && len(s.nsid) > 0 {
+		dst = wire.AddOption(dst, start, wire.OptionNSID, s.nsid)
+	}
+	if len(dst)-start > limit {
+		t.truncated.Add(1)
+		dst = wire.Truncate(dst, start, q, limit)
+	}
+	return dst
+}
+
+// An allowlist is a set of prefixes, none inside another, in order. Empty, it
+// holds every address.
+type allowlist []netip.Prefix
+
+// newAllowlist returns the set of all addresses in prefixes.
+func newAllowlist(prefixes []netip.Prefix) allowlist {
+	sorted := slices.Clone(prefixes)
+	for i, p := range sorted {
+		sorted[i] = p.Masked()
+	}
+	slices.SortFunc(sorted, netip.Prefix.Compare) // the wider of two first
+	var list allowlist
+	for _, p := range sorted {
+		if n := len(list); n == 0 || !list[n-1].Overlaps(p) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// contains reports whether a may ask.
+func (l allowlist) contains(a netip.Addr) bool {
+	if len(l) == 0 {
+		return true
+	}
+	after := sort.Search(len(l), func(i int) bool { return a.Less(l[i].Addr()) })
+	return after > 0 && l[after-1].Contains(a)
+}

@@ -1,0 +1,153 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"proxima/wire"
+)
+
+// readPause is how long a reader rests after a read that failed, so that a
+// failure that lasts does not take a core. 10 ms, not configurable: the queue
+// holds what comes meanwhile.
+const readPause = 10 * time.Millisecond
+
+// arenaSize is room for the replies of one batch, in octets: all of them cut
+// to size, and the largest message there is before it is cut.
+const arenaSize = batchSize*wire.PayloadSize + wire.MaxMessage
+
+// A reader answers the queries that reach one UDP socket.
+type reader struct {
+	server *Server
+	conn   packetConn
+	name   string // for people
+	tally  tally
+
+	// When the batch in hand was begun, in nanoseconds since Server.start; 0
+	// between batches. Written by run, read by Stuck.
+	began atomic.Int64
+
+	// Owned by run.
+	in    []*packet
+	out   []*packet // those of in that have a reply
+	arena []byte    // replies stand here, one after the other, until they are sent
+}
+
+// newReader returns a reader of conn for s.
+func newReader(s *Server, conn packetConn, name string) *reader {
+	r := &reader{server: s, conn: conn, name: name}
+	r.in = make([]*packet, batchSize)
+	for i := range r.in {
+		r.in[i] = new(packet)
+	}
+	r.out = make([]*packet, 0, batchSize)
+	r.arena = make([]byte, 0, arenaSize)
+	return r
+}
+
+// run reads until the socket is closed; or, after Wake, until what had arrived
+// is answered.
+func (r *reader) run() {
+	for {
+		err := r.batch(true)
+		switch {
+		case err == nil:
+		case errors.Is(err, net.ErrClosed):
+			return
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			for r.batch(false) == nil {
+			}
+			return
+		default:
+			r.tally.readErr.Add(1)
+			time.Sleep(readPause)
+		}
+	}
+}
+
+// batch reads one batch and answers it.
+func (r *reader) batch(wait bool) error {
+	n, err := r.conn.ReadBatch(r.in, wait)
+	if err != nil {
+		return err
+	}
+	at := time.Now()
+	r.began.Store(max(1, int64(at.Sub(r.server.start))))
+	r.tally.queries.Add(uint64(n))
+	r.out = r.out[:0]
+	free := r.arena
+	for i, p := range r.in[:n] {
+		reply, done := r.answer(free, p, at)
+		switch {
+		case !done:
+			r.wait(p, at)
+			r.in[i] = r.server.packets.Get().(*packet)
+		case len(reply) > 0:
+			p.reply = reply
+			r.out = append(r.out, p)
+			free = reply[len(reply):]
+		}
+	}
+	r.send(r.out)
+	r.began.Store(0)
+	return nil
+}
+
+// answer appends the reply to p, ready to send, unless somebody has to wait
+// for it.
+func (r *reader) answer(dst []byte, p *packet, at time.Time) (reply []byte, done bool) {
+	s := r.server
+	reply, done = s.answerNow(dst, p, &r.tally, at)
+	if !done {
+		if s.takePlace() {
+			return nil, false
+		}
+		reply = overloaded(dst, &p.query, &r.tally)
+	}
+	return r.finish(reply, p), true
+}
+
+// wait gives p to a goroutine that waits for its answer and sends it. The
+// caller has taken a place for it.
+func (r *reader) wait(p *packet, at time.Time) {
+	s := r.server
+	s.tasks.Go(func() {
+		reply := make([]byte, 0, wire.PayloadSize)
+		reply = r.finish(s.answer(reply, &p.query, &r.tally, at), p)
+		if len(reply) > 0 {
+			p.reply = reply
+			r.send([]*packet{p})
+		}
+		s.packets.Put(p)
+	})
+}
+
+// finish makes reply one that p's sender can take by UDP.
+func (r *reader) finish(reply []byte, p *packet) []byte {
+	limit := min(int(p.query.UDPSize), wire.PayloadSize)
+	return r.server.finish(reply, 0, &p.query, &r.tally, limit)
+}
+
+// send sends the replies of packets. What the kernel does not take is lost, as
+// datagrams are: the client asks again.
+func (r *reader) send(packets []*packet) {
+	if len(packets) == 0 {
+		return
+	}
+	failed := r.conn.WriteBatch(packets)
+	r.tally.replies.Add(uint64(len(packets) - failed))
+	r.tally.sendErr.Add(uint64(failed))
+}
+
+// stuck returns an error if r has been in one batch for longer than limit.
+func (r *reader) stuck(now, limit time.Duration) error {
+	began := time.Duration(r.began.Load())
+	if began == 0 || now-began <= limit {
+		return nil
+	}
+	return fmt.Errorf("server: reader %s has been in one batch for %v", r.name, now-began)
+}
