@@ -37,9 +37,8 @@ func (h *host) answer(q *dns.Msg) *dns.Msg {
 	}
 	opt := q.IsEdns0()
 	if opt != nil && opt.Version() != 0 {
-		m := errorReply(q, dns.RcodeSuccess)
+		m := errorReply(q, dns.RcodeBadVers)
 		setOPT(m, q)
-		m.IsEdns0().SetExtendedRcode(dns.RcodeBadVers)
 		return m
 	}
 	question := q.Question[0]
@@ -293,10 +292,10 @@ func setOPT(m, q *dns.Msg) {
 	}
 }
 
-// cut makes m fit in the datagram that q allows, and empties it if it does not
+// shorten makes m fit in the datagram that q allows, and empties it if it does not
 // fit or if always is set. Addresses beside an answer may go unnoticed, those of
 // a referral may not, RFC 9471.
-func cut(m, q *dns.Msg, always bool) {
+func shorten(m, q *dns.Msg, always bool) {
 	size, opt := dns.MinMsgSize, q.IsEdns0()
 	if opt != nil {
 		size = min(max(dns.MinMsgSize, int(opt.UDPSize())), payloadSize)

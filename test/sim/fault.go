@@ -115,7 +115,7 @@ func (h *host) reply(q *dns.Msg, stream bool) *dns.Msg {
 	}
 	m := h.answer(q)
 	if !stream {
-		cut(m, q, f&truncate != 0)
+		shorten(m, q, f&truncate != 0)
 	}
 	return m
 }
