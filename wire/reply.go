@@ -24,16 +24,22 @@ func AppendFault(dst []byte, q *Query, f Fault) []byte {
 // that had one. It needs no more of q than a header.
 func AppendError(dst []byte, q *Query, rcode uint16, ede *EDE) []byte {
 	start := len(dst)
+	dst = AppendHead(dst, q, rcode)
+	return AppendOPT(dst, start, q, rcode, ede)
+}
+
+// AppendHead appends the header of a reply to q, which counts no records yet,
+// and the question as the client wrote it, if it could be read. Of the client's
+// flags RD and CD come back; AA and AD are off.
+func AppendHead(dst []byte, q *Query, rcode uint16) []byte {
 	flags := binary.BigEndian.Uint16(q.Packet[2:]) & (maskOpcode | flagRD | flagCD)
 	dst = append(dst, q.Packet[0], q.Packet[1])
 	dst = binary.BigEndian.AppendUint16(dst, flagQR|flagRA|flags|rcode&15)
-	if q.End > 0 {
-		dst = append(dst, 0, 1, 0, 0, 0, 0, 0, 0)
-		dst = append(dst, q.Packet[HeaderLen:q.End]...)
-	} else {
-		dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
+	if q.End == 0 {
+		return append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
 	}
-	return AppendOPT(dst, start, q, rcode, ede)
+	dst = append(dst, 0, 1, 0, 0, 0, 0, 0, 0)
+	return append(dst, q.Packet[HeaderLen:q.End]...)
 }
 
 // AppendOPT ends the message dst[start:] with an OPT record if q had one. It

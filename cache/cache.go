@@ -1,0 +1,194 @@
+// Package cache keeps answers, so that most queries need no other server.
+//
+// A reply learned from the Internet becomes an Answer, which never changes.
+// Put finds the set in which it belongs by a seeded hash of its name, type and
+// class, and stores it in one of the set's slots. From then on Get finds it,
+// without a lock, and AppendReply makes of it the reply to each client that
+// asks: its ID, letter case and flags, and TTLs less the answer's age. When
+// memory runs short, answers leave: first what is dead, then what nobody asked
+// for again, so that a flood of random names flushes only itself.
+package cache
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/maphash"
+	"math/bits"
+	"sync/atomic"
+	"time"
+
+	"proxima/wire"
+)
+
+// Memory of a cache, in octets. Default 256 MiB, about half a million answers;
+// from 1 MiB, so that every set may hold a large answer, to 1 TiB.
+const (
+	defaultMemory = 256 << 20
+	minMemory     = 1 << 20
+	maxMemory     = 1 << 40
+)
+
+// maxAnswer bounds the memory of one answer, in octets. 16 KiB, not
+// configurable: a larger one is answered but not stored, because whoever owns a
+// zone could otherwise fill the cache with few queries (CVE-2024-25590,
+// CVE-2026-33258).
+const maxAnswer = 16 << 10
+
+// octetsPerSlot is the memory for which the cache has one slot. Most answers
+// take 400 octets or more, so slots are spare and memory is what runs out.
+const octetsPerSlot = 256
+
+// probation is how many answers are looked at in vain for one that was never
+// used before used ones must make room. 16, not configurable: what was never
+// used thus keeps about a sixteenth of the memory even when everything else is
+// in use, enough for a newcomer to be asked for again.
+const probation = 16
+
+// maxSteps bounds the sets in which one eviction looks for an answer that is
+// not in use; then it takes what it finds. 64, not configurable: a few
+// microseconds, and a full cache of used answers is rare.
+const maxSteps = 64
+
+// Options says how a cache is made. Zero means the default.
+type Options struct {
+	Memory int64 // octets, with the cache's own tables
+}
+
+// A Cache holds answers in sets of atomic slots. Its memory is bounded in
+// octets. Get takes no lock.
+type Cache struct {
+	// immutable after New
+	seed  maphash.Seed
+	sets  []set
+	limit int64 // octets of all answers
+
+	octets    atomic.Int64 // of all answers, and of those about to be stored
+	entries   atomic.Int64
+	hand      atomic.Uint64 // the set that next makes room, modulo their number
+	puts      atomic.Uint64
+	evictions atomic.Uint64
+	refused   atomic.Uint64
+}
+
+// Stats are the numbers of a cache.
+type Stats struct {
+	Entries   int64  // answers stored now
+	Bytes     int64  // octets in use now, with the tables
+	Memory    int64  // octets that may be in use
+	Puts      uint64 // calls of Put
+	Evictions uint64 // answers that made room for others
+	Refused   uint64 // answers not stored: too large, or without life
+}
+
+// New makes an empty cache.
+func New(o Options) (*Cache, error) {
+	if o.Memory == 0 {
+		o.Memory = defaultMemory
+	}
+	if o.Memory < minMemory || o.Memory > maxMemory {
+		return nil, fmt.Errorf("cache: Memory is %d octets, want %d to %d", o.Memory, minMemory, int64(maxMemory))
+	}
+	sets := o.Memory / (octetsPerSlot * slotsPerSet)
+	return &Cache{
+		seed:  maphash.MakeSeed(),
+		sets:  make([]set, sets),
+		limit: o.Memory - sets*setOctets,
+	}, nil
+}
+
+// Get returns the answer for a name in wire form and any letter case, whatever
+// its state, or nil if there is none.
+func (c *Cache) Get(name []byte, typ, class uint16) *Answer {
+	if len(name) > wire.MaxName {
+		return nil
+	}
+	var room [wire.MaxName + 4]byte
+	key := appendKey(room[:0], name, typ, class)
+	s, tag := c.place(key)
+	i, a := s.find(key, tag)
+	if a != nil {
+		s.use(i)
+	}
+	return a
+}
+
+// Put stores an answer and forgets what was stored for the same question. An
+// answer that cannot be stored only makes forget.
+func (c *Cache) Put(a *Answer) {
+	c.puts.Add(1)
+	s, tag := c.place(a.key)
+	if a.life == 0 || a.Size() > maxAnswer {
+		c.refused.Add(1)
+		c.release(s.remove(a.key, tag))
+		return
+	}
+	c.octets.Add(int64(a.Size()))
+	c.entries.Add(1)
+	for c.octets.Load() > c.limit && c.makeRoom(a.at) {
+	}
+	old, evicted := s.put(a, tag)
+	c.release(old)
+	if evicted {
+		c.evictions.Add(1)
+	}
+}
+
+// Stats returns the numbers of this moment.
+func (c *Cache) Stats() Stats {
+	tables := int64(len(c.sets)) * setOctets
+	return Stats{
+		Entries:   c.entries.Load(),
+		Bytes:     c.octets.Load() + tables,
+		Memory:    c.limit + tables,
+		Puts:      c.puts.Load(),
+		Evictions: c.evictions.Load(),
+		Refused:   c.refused.Load(),
+	}
+}
+
+// makeRoom evicts one answer: of the next sets, the first that has one to
+// spare. It is false if no set has any answer.
+func (c *Cache) makeRoom(at time.Time) bool {
+	seen := 0
+	for step := range maxSteps + len(c.sets) {
+		atMost := neverUsed
+		switch {
+		case step >= maxSteps:
+			atMost = inUse
+		case seen >= probation:
+			atMost = onceUsed
+		}
+		s := &c.sets[c.hand.Add(1)%uint64(len(c.sets))]
+		a, n := s.evict(at, atMost)
+		if a != nil {
+			c.release(a)
+			c.evictions.Add(1)
+			return true
+		}
+		seen += n
+	}
+	return false
+}
+
+// release takes an answer that is stored no more out of the account.
+func (c *Cache) release(a *Answer) {
+	if a != nil {
+		c.octets.Add(-int64(a.Size()))
+		c.entries.Add(-1)
+	}
+}
+
+// place returns the set for a key, and the tag by which its slot is known.
+func (c *Cache) place(key []byte) (*set, uint32) {
+	h := maphash.Bytes(c.seed, key)
+	i, _ := bits.Mul64(h, uint64(len(c.sets)))
+	return &c.sets[i], uint32(h)
+}
+
+// appendKey appends what answers are found by: the name in lower case, the
+// type and the class.
+func appendKey(dst, name []byte, typ, class uint16) []byte {
+	dst = wire.AppendLower(dst, name)
+	dst = binary.BigEndian.AppendUint16(dst, typ)
+	return binary.BigEndian.AppendUint16(dst, class)
+}
