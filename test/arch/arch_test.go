@@ -55,6 +55,8 @@ var may = map[string][]string{
 	"test/sim":             anything,
 	"test/scenario":        anything,
 	"test/lab":             anything,
+	"test/netns":           anything,
+	"test/router":          anything,
 	"test/peers":           anything,
 }
 

@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"proxima/test/router"
 )
 
 // options are what the user may choose.
 type options struct {
-	Router  string // a key of routerKinds
+	Router  string // one of router.Kinds
 	Drills  []drill
 	Keep    bool
 	Verbose bool
@@ -36,10 +38,6 @@ type lab struct {
 
 // run builds the world, drills it and returns what the drills found.
 func run(ctx context.Context, o options, t *timeline) (_ []result, err error) {
-	start, known := routerKinds[o.Router]
-	if !known {
-		return nil, fmt.Errorf("-router: %q is not one of gobgp, bird, frr", o.Router)
-	}
 	dir, err := newDir()
 	if err != nil {
 		return nil, err
@@ -70,7 +68,7 @@ func run(ctx context.Context, o options, t *timeline) (_ []result, err error) {
 		return nil, err
 	}
 	for i, s := range w.sites {
-		if err := start(dir, s.router, w.router(i)); err != nil {
+		if err := router.Start(o.Router, dir, s.router, w.plan(i)); err != nil {
 			return nil, err
 		}
 	}

@@ -12,17 +12,16 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"proxima/test/netns"
+	"proxima/test/router"
 )
 
 func TestMain(m *testing.M) {
-	if plan := os.Getenv(routerEnv); plan != "" {
-		exit(runRouter(plan))
-	}
+	router.RunIfAsked()
 	os.Exit(m.Run())
 }
 
 func TestRouters_learnTheClientsOfOthers(t *testing.T) {
-	for kind, start := range routerKinds {
+	for _, kind := range router.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			needRouter(t, kind)
 			w, err := newWorld()
@@ -36,7 +35,7 @@ func TestRouters_learnTheClientsOfOthers(t *testing.T) {
 			}
 			defer os.RemoveAll(dir)
 			for i, s := range w.sites {
-				if err := start(dir, s.router, w.router(i)); err != nil {
+				if err := router.Start(kind, dir, s.router, w.plan(i)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -87,13 +86,8 @@ func needRouter(t *testing.T, kind string) {
 	if err := netns.Available(); err != nil {
 		t.Skip(err)
 	}
-	for _, program := range map[string][]string{"bird": {"bird"}, "frr": {"zebra", "bgpd"}}[kind] {
-		if _, err := findProgram(program); err != nil {
-			t.Skip(err)
-		}
-	}
-	if kind == "frr" && os.Getuid() != 0 {
-		t.Skip("FRR's daemons want to be root")
+	if err := router.Available(kind); err != nil {
+		t.Skip(err)
 	}
 }
 

@@ -30,15 +30,15 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"proxima/test/router"
 )
 
 func main() {
-	if plan := os.Getenv(routerEnv); plan != "" {
-		exit(runRouter(plan))
-	}
+	router.RunIfAsked()
 	var o options
 	var drillNames string
-	flag.StringVar(&o.Router, "router", "gobgp", "what the transit routers run: gobgp, bird or frr")
+	flag.StringVar(&o.Router, "router", "gobgp", "what the transit routers run: "+strings.Join(router.Kinds, ", "))
 	flag.StringVar(&drillNames, "drills", "all", "comma-separated drills to run: "+strings.Join(names(drills), ", "))
 	flag.BoolVar(&o.Keep, "keep", false, "leave the network up after the drills, until ctrl-C")
 	flag.BoolVar(&o.Verbose, "v", false, "show the log lines of the nodes")

@@ -138,14 +138,3 @@ func build(ctx context.Context, dir string) error {
 	}
 	return nil
 }
-
-// awaitFile waits until a program has made its socket.
-func awaitFile(path string) error {
-	for range 100 {
-		if _, err := os.Stat(path); err == nil {
-			return nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return fmt.Errorf("no %s after 5 s", path)
-}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"proxima/test/netns"
+	"proxima/test/router"
 )
 
 // The addresses that every client asks, and the prefixes that carry them.
@@ -156,21 +157,21 @@ func (w *world) cable(a *netns.Host, endA string, b *netns.Host, endB string, nu
 	return b.Addr(endB, num.far[:]...)
 }
 
-// router returns the plan of site i's transit router: whom it speaks with and
+// plan returns the plan of site i's transit router: whom it speaks with and
 // what it says of itself.
-func (w *world) router(i int) routerPlan {
+func (w *world) plan(i int) router.Plan {
 	s := w.sites[i]
-	p := routerPlan{
+	p := router.Plan{
 		Name: "r-" + s.ID, ASN: s.ASN, ID: s.inet.near[0].Addr(),
 		Originate: []netip.Prefix{s.access.near[0].Masked(), s.access.near[1].Masked()},
-		Neighbors: []neighbor{{Name: s.ID, Link: "node", ASN: nodeASN, Local: addrs(s.uplink.near), Remote: addrs(s.uplink.far)}},
+		Neighbors: []router.Neighbor{{Name: s.ID, Link: "node", ASN: nodeASN, Local: addrs(s.uplink.near), Remote: addrs(s.uplink.far)}},
 	}
 	for j, other := range w.sites {
 		if j == i {
 			continue
 		}
 		m, near := w.mesh[[2]int{min(i, j), max(i, j)}], i < j
-		n := neighbor{Name: other.ID, Link: other.ID, ASN: other.ASN, Local: addrs(m.far), Remote: addrs(m.near), Transit: true}
+		n := router.Neighbor{Name: other.ID, Link: other.ID, ASN: other.ASN, Local: addrs(m.far), Remote: addrs(m.near), Transit: true}
 		if near {
 			n.Local, n.Remote = n.Remote, n.Local
 		}
@@ -181,7 +182,7 @@ func (w *world) router(i int) routerPlan {
 
 // via names the host behind a next hop on site i's router.
 func (w *world) via(i int, gateway netip.Addr) string {
-	for _, n := range w.router(i).Neighbors {
+	for _, n := range w.plan(i).Neighbors {
 		if n.Remote[0] == gateway || n.Remote[1] == gateway {
 			for _, s := range w.sites {
 				if s.ID == n.Name {

@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package router
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ import (
 )
 
 // startBIRD starts BIRD 2 as a router.
-func startBIRD(dir string, h *netns.Host, p routerPlan) error {
+func startBIRD(dir string, h *netns.Host, p Plan) error {
 	bird, err := findProgram("bird")
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func startBIRD(dir string, h *netns.Host, p routerPlan) error {
 	return startLogged(dir, h, p.Name, exec.Command(bird, "-f", "-c", conf, "-s", filepath.Join(dir, p.Name+".ctl"), "-P", filepath.Join(dir, p.Name+".pid")))
 }
 
-func birdConfig(p routerPlan) string {
+func birdConfig(p Plan) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `log stderr all;
 router id %s;
@@ -75,7 +75,7 @@ filter gshut {
 }
 
 // startFRR starts FRR's zebra and bgpd as a router.
-func startFRR(dir string, h *netns.Host, p routerPlan) error {
+func startFRR(dir string, h *netns.Host, p Plan) error {
 	run := filepath.Join(dir, p.Name)
 	if err := os.MkdirAll(run, 0o755); err != nil {
 		return err
@@ -118,7 +118,7 @@ func giveTo(name, dir string) error {
 	return errors.Join(errUID, errGID, os.Chown(dir, uid, gid))
 }
 
-func frrConfig(p routerPlan) string {
+func frrConfig(p Plan) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "hostname %s\nrouter bgp %d\n bgp router-id %s\n no bgp ebgp-requires-policy\n no bgp network import-check\n bgp graceful-restart-disable\n", p.Name, p.ASN, p.ID)
 	var v4, v6 strings.Builder
@@ -134,7 +134,7 @@ func frrConfig(p routerPlan) string {
 			if i == 1 && !n.Transit {
 				break
 			}
-			fmt.Fprintf(&b, " neighbor %s remote-as %d\n neighbor %s timers 3 9\n neighbor %s timers connect 1\n", remote, n.ASN, remote, remote)
+			fmt.Fprintf(&b, " neighbor %s remote-as %d\n Neighbor %s timers 3 9\n Neighbor %s timers connect 1\n", remote, n.ASN, remote, remote)
 			// GRACEFUL_SHUTDOWN lowers the local preference without being told, RFC 8326.
 			if i == 0 {
 				fmt.Fprintf(&v4, "  neighbor %s activate\n", remote)

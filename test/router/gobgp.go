@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package router
 
 import (
 	"context"
@@ -24,13 +24,13 @@ import (
 // A goRouter is a transit router made of GoBGP: it puts the best paths into
 // the kernel's table and drops a session as soon as its cable is pulled.
 type goRouter struct {
-	plan routerPlan
+	plan Plan
 	bgp  *server.BgpServer
 	log  *slog.Logger
 }
 
-// runRouter is the life of a transit router, until SIGTERM.
-func runRouter(planFile string) error {
+// run is the life of a GoBGP router, until SIGTERM.
+func run(planFile string) error {
 	text, err := os.ReadFile(planFile)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (r *goRouter) honourGracefulShutdown(ctx context.Context) error {
 
 // addPeers speaks with a neighbor: one session over IPv4 for both families
 // with a node, one session per family with another router.
-func (r *goRouter) addPeers(ctx context.Context, n neighbor) error {
+func (r *goRouter) addPeers(ctx context.Context, n Neighbor) error {
 	v4 := &api.Family{Afi: api.Family_AFI_IP, Safi: api.Family_SAFI_UNICAST}
 	v6 := &api.Family{Afi: api.Family_AFI_IP6, Safi: api.Family_SAFI_UNICAST}
 	sessions := [2][]*api.Family{{v4, v6}, nil}
@@ -216,7 +216,7 @@ func (r *goRouter) watchLinks(ctx context.Context) error {
 	return nil
 }
 
-func (r *goRouter) setPeer(ctx context.Context, n neighbor, up bool) {
+func (r *goRouter) setPeer(ctx context.Context, n Neighbor, up bool) {
 	for i, remote := range n.Remote {
 		if i > 0 && !n.Transit {
 			break
