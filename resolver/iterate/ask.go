@@ -1,0 +1,164 @@
+package iterate
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"proxima/resolver/selection"
+	"proxima/wire"
+
+	"github.com/miekg/dns"
+)
+
+// An asking is one question to the servers of one cut.
+type asking struct {
+	t       *task
+	cut     *Cut
+	q       dns.Question
+	servers servers
+	tried   []netip.AddrPort
+	streams map[netip.AddrPort]bool // asked over TCP, which is done once
+	tally   tally
+}
+
+// ask asks the servers of cut one after another until one says something
+// useful. After so many faults it gives up.
+func (t *task) ask(ctx context.Context, cut *Cut, q dns.Question, faults int) (*verdict, error) {
+	a := &asking{t: t, cut: cut, q: q, streams: make(map[netip.AddrPort]bool)}
+	a.servers = t.serversOf(cut, time.Now())
+	for a.tally.failed() < faults {
+		to, timeout, ok := t.w.next(a.servers.addrs, a.tried)
+		if !ok {
+			found, err := a.servers.more(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if !found {
+				return nil, a.tally.failure(q.Name, cut.Zone)
+			}
+			continue
+		}
+		a.tried = append(a.tried, to)
+		v, err := a.try(ctx, to, timeout)
+		if err != nil || v != nil {
+			return v, err
+		}
+	}
+	if faults == maxFaults {
+		t.w.counts.limits[limitFaults].Add(1)
+	}
+	return nil, a.tally.failure(q.Name, cut.Zone)
+}
+
+// next chooses a server.
+func (w *Walker) next(from, tried []netip.AddrPort) (netip.AddrPort, time.Duration, bool) {
+	w.chance.Lock()
+	defer w.chance.Unlock()
+	return w.selection.Next(w.rand, from, tried, time.Now())
+}
+
+// try asks one server: with EDNS, again without if it does not know that, and
+// over TCP if the reply was cut. It notes how that went, and returns a verdict
+// that is not lame, an error if the whole question must end, or neither.
+func (a *asking) try(ctx context.Context, to netip.AddrPort, timeout time.Duration) (*verdict, error) {
+	w := a.t.w
+	began := time.Now()
+	plain := w.isPlain(to)
+	reply, err := a.exchange(ctx, to, timeout, plain, false)
+	rtt := time.Since(began)
+	if reply != nil && !plain && rejectsEDNS(reply) {
+		plain = true
+		w.plain.Add(to, time.Now().Add(plainLife))
+		reply, err = a.exchange(ctx, to, timeout, plain, false)
+	}
+	if reply != nil && reply.Truncated && !a.streams[to] {
+		a.streams[to] = true
+		reply, err = a.exchange(ctx, to, streamTimeout, plain, true)
+	}
+	if reply == nil {
+		return nil, err
+	}
+	v := classify(a.q, reply, a.cut)
+	outcome := selection.Answered
+	switch {
+	case v.kind == lame && v.broken:
+		outcome = selection.Broken
+	case v.kind == lame:
+		outcome = selection.Lame
+	}
+	w.selection.Note(to, outcome, rtt, time.Now())
+	if v.kind != lame {
+		return &v, nil
+	}
+	w.counts.lame.Add(1)
+	a.tally.lame++
+	a.tally.reason = v.reason
+	return nil, nil
+}
+
+// exchange pays for one exchange and makes it. It returns the reply; nothing if
+// there was none, which it notes; an error if the question must end.
+func (a *asking) exchange(ctx context.Context, to netip.AddrPort, timeout time.Duration, plain, stream bool) (*dns.Msg, error) {
+	w := a.t.w
+	if struck, ok := a.t.b.exchange(a.t.q.Name); !ok {
+		return nil, w.strike(struck, a.t.q.Name)
+	}
+	w.counts.exchanges.Add(1)
+	if stream {
+		w.counts.streams.Add(1)
+	}
+	if plain {
+		w.counts.plain.Add(1)
+	}
+	within, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	reply, err := w.exchanger.Exchange(within, to, a.message(plain), stream)
+	switch {
+	case err == nil:
+		a.t.b.receive(size(reply))
+		return reply, nil
+	case ctx.Err() != nil:
+		return nil, late(ctx, a.t.q.Name)
+	case errors.Is(err, context.DeadlineExceeded):
+		w.counts.timeouts.Add(1)
+		a.tally.timeouts++
+		w.selection.Note(to, selection.TimedOut, 0, time.Now())
+	default:
+		w.counts.faults.Add(1)
+		a.tally.faults++
+		w.selection.Note(to, selection.Refused, 0, time.Now())
+	}
+	return nil, nil
+}
+
+// message composes the question: no recursion wanted of a server, DO set so
+// that signatures can be passed on.
+func (a *asking) message(plain bool) *dns.Msg {
+	m := &dns.Msg{Question: []dns.Question{a.q}}
+	m.RecursionDesired = a.cut.recursive
+	if !plain {
+		m.SetEdns0(wire.PayloadSize, true)
+	}
+	return m
+}
+
+// size returns the octets of a reply on the wire, or about.
+func size(reply *dns.Msg) int {
+	m := *reply
+	m.Compress = true
+	return m.Len()
+}
+
+// rejectsEDNS reports whether the reply says that the server does not know
+// EDNS: FORMERR or NOTIMP without an OPT record, RFC 6891 section 7.
+func rejectsEDNS(reply *dns.Msg) bool {
+	return (reply.Rcode == dns.RcodeFormatError || reply.Rcode == dns.RcodeNotImplemented) && reply.IsEdns0() == nil
+}
+
+// isPlain reports whether the server is asked without EDNS for now.
+func (w *Walker) isPlain(to netip.AddrPort) bool {
+	until, ok := w.plain.Get(to)
+	return ok && time.Now().Before(until)
+}

@@ -1,0 +1,130 @@
+package iterate
+
+import (
+	"slices"
+
+	"proxima/wire"
+
+	"github.com/miekg/dns"
+)
+
+// A chain is what an answer section says of a name: aliases, each leading to
+// the next, and the data at the end.
+type chain struct {
+	name    string   // where the chain has led to
+	chain   []dns.RR // aliases in order, then the data
+	visited []string
+	steps   int  // aliases
+	found   bool // the data is here
+	tooLong bool // a DNAME leads to a name that is too long
+	tooMany bool // the data has too many records
+}
+
+// chase follows q's name through the records as far as they lie in zone. Other
+// records are left out, wherever they stand. It ends where a name comes again.
+func chase(q dns.Question, rrs []dns.RR, zone string) chain {
+	c := chain{name: q.Name}
+	for dns.IsSubDomain(zone, c.name) && c.steps <= maxAliases && !slices.Contains(c.visited, c.name) {
+		data := pick(rrs, c.name, q.Qtype)
+		if len(data) > 0 {
+			c.chain = append(c.chain, data...)
+			c.found, c.tooMany = true, len(data) > maxRRset
+			return c
+		}
+		if q.Qtype == dns.TypeCNAME || q.Qtype == dns.TypeRRSIG || !c.step(rrs, zone) {
+			return c
+		}
+	}
+	return c
+}
+
+// step follows one alias of c.name and reports whether there was one.
+func (c *chain) step(rrs []dns.RR, zone string) bool {
+	next, records, tooLong := dname(rrs, c.name, zone)
+	if records == nil {
+		next, records = cname(rrs, c.name)
+	}
+	if records == nil {
+		return false
+	}
+	c.chain = append(c.chain, records...)
+	c.tooLong = tooLong
+	if tooLong {
+		return false
+	}
+	c.visited = append(c.visited, c.name)
+	c.name = next
+	c.steps++
+	return true
+}
+
+// pick returns the records of typ at name, then their signatures.
+func pick(rrs []dns.RR, name string, typ uint16) []dns.RR {
+	var out []dns.RR
+	for _, rr := range rrs {
+		h := rr.Header()
+		if h.Rrtype == typ && h.Class == dns.ClassINET && dns.CanonicalName(h.Name) == name {
+			out = append(out, rr)
+		}
+	}
+	if len(out) > 0 && typ != dns.TypeRRSIG {
+		out = append(out, signatures(rrs, name, typ)...)
+	}
+	return out
+}
+
+// cname returns where the CNAME at name leads, and the record with its
+// signatures. Of several, which RFC 2181 section 10.1 forbids, it takes the
+// first.
+func cname(rrs []dns.RR, name string) (target string, records []dns.RR) {
+	for _, rr := range rrs {
+		c, ok := rr.(*dns.CNAME)
+		if ok && c.Hdr.Class == dns.ClassINET && dns.CanonicalName(c.Hdr.Name) == name {
+			return dns.CanonicalName(c.Target), append([]dns.RR{c}, signatures(rrs, name, dns.TypeCNAME)...)
+		}
+	}
+	return "", nil
+}
+
+// dname returns where a DNAME above name leads, RFC 6672: the DNAME with its
+// signatures and the CNAME that follows from it, which is made here, whatever
+// the server sent. If the new name is too long, there is none.
+func dname(rrs []dns.RR, name, zone string) (target string, records []dns.RR, tooLong bool) {
+	for _, rr := range rrs {
+		d, ok := rr.(*dns.DNAME)
+		if !ok || d.Hdr.Class != dns.ClassINET {
+			continue
+		}
+		owner := dns.CanonicalName(d.Hdr.Name)
+		if !dns.IsSubDomain(zone, owner) || !strictlyBelow(owner, name) {
+			continue
+		}
+		records = append([]dns.RR{d}, signatures(rrs, owner, dns.TypeDNAME)...)
+		target, ok = substitute(name, owner, dns.CanonicalName(d.Target))
+		if !ok {
+			return "", records, true
+		}
+		made := &dns.CNAME{
+			Hdr:    dns.RR_Header{Name: name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: d.Hdr.Ttl},
+			Target: target,
+		}
+		return target, append(records, made), false
+	}
+	return "", nil, false
+}
+
+// substitute replaces the suffix owner of name by target. It fails if the
+// result is too long to be a name.
+func substitute(name, owner, target string) (string, bool) {
+	prefix := name
+	if owner != "." {
+		prefix = name[:len(name)-len(owner)]
+	}
+	if target == "." {
+		target = ""
+	}
+	result := prefix + target
+	var space [wire.MaxName]byte
+	_, err := dns.PackDomainName(result, space[:], 0, nil, false)
+	return result, err == nil
+}

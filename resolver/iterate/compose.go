@@ -1,0 +1,92 @@
+package iterate
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"proxima/cache"
+	"proxima/wire"
+
+	"github.com/miekg/dns"
+)
+
+// compose makes the answer to q of what a task found out, learned at time at.
+// Owner names are written in lower case, so that those equal to q's name
+// become pointers to the question.
+func (w *Walker) compose(q dns.Question, r *reply, at time.Time) (*cache.Answer, error) {
+	m := dns.Msg{Compress: true, Question: []dns.Question{q}}
+	m.Response, m.RecursionAvailable, m.Rcode = true, true, r.rcode
+	longest := uint32(w.maxTTL / time.Second)
+	m.Answer = w.dress(r.answer, longest)
+	meta := cache.Meta{At: at, Stale: w.stale}
+	if lasting, ok := denialTTL(r); ok {
+		longest = min(longest, lasting)
+		meta.TTL = bareDenialTTL
+	}
+	m.Ns = w.dress(r.authority, longest)
+	packet, err := m.Pack()
+	if err != nil {
+		return nil, &Error{Name: q.Name, Code: wire.EDEInvalidData, Reason: fmt.Sprintf("answer cannot be written: %v", err)}
+	}
+	a, err := cache.NewAnswer(packet, meta)
+	if err != nil {
+		return nil, &Error{Name: q.Name, Code: wire.EDEInvalidData, Reason: fmt.Sprintf("answer cannot be kept: %v", err)}
+	}
+	return a, nil
+}
+
+// dress copies records for a client: owner in lower case, TTL between the
+// floor and longest seconds.
+func (w *Walker) dress(rrs []dns.RR, longest uint32) []dns.RR {
+	out := make([]dns.RR, len(rrs))
+	for i, rr := range rrs {
+		out[i] = dns.Copy(rr)
+		h := out[i].Header()
+		h.Name = dns.CanonicalName(h.Name)
+		h.Ttl = min(max(ttlOf(rr), uint32(w.minTTL/time.Second)), longest)
+	}
+	return out
+}
+
+// denialTTL returns, in seconds, how long a denial lasts: the SOA's own TTL or
+// its MINIMUM, whichever is less (RFC 2308 section 5), but never more than an
+// hour. ok is false if r denies nothing.
+func denialTTL(r *reply) (ttl uint32, ok bool) {
+	for _, rr := range r.authority {
+		if soa, isSOA := rr.(*dns.SOA); isSOA {
+			return min(ttlOf(soa), soa.Minttl, uint32(maxNegativeTTL/time.Second)), true
+		}
+	}
+	return uint32(maxNegativeTTL / time.Second), r.rcode == dns.RcodeNameError || len(r.answer) == 0
+}
+
+// remember stores the answer to a question that came up on the way.
+func (w *Walker) remember(q dns.Question, r *reply, at time.Time) {
+	if a, err := w.compose(q, r, at); err == nil {
+		w.cache.Put(a)
+	}
+}
+
+// recall returns what the cache holds about q and is still alive, or nil. TTLs
+// are cut to what is left of the answer's life.
+func (w *Walker) recall(q dns.Question, at time.Time) *reply {
+	var space [wire.MaxName + 1]byte
+	end, err := dns.PackDomainName(q.Name, space[:], 0, nil, false)
+	if err != nil {
+		return nil
+	}
+	a := w.cache.Get(space[:end], q.Qtype, q.Qclass)
+	if a == nil || a.State(at) != cache.Fresh {
+		return nil
+	}
+	var m dns.Msg
+	if m.Unpack(a.Packet()) != nil || (m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError) {
+		return nil
+	}
+	left := uint32(max(a.Expires().Sub(at)/time.Second, 0))
+	for _, rr := range slices.Concat(m.Answer, m.Ns) {
+		rr.Header().Ttl = min(rr.Header().Ttl, left)
+	}
+	return &reply{rcode: m.Rcode, answer: m.Answer, authority: m.Ns}
+}

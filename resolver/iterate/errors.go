@@ -1,0 +1,66 @@
+package iterate
+
+import (
+	"fmt"
+
+	"proxima/wire"
+
+	"github.com/miekg/dns"
+)
+
+// An Error says why a question has no answer. It becomes SERVFAIL at the reply.
+type Error struct {
+	Name   string   // what was asked when it failed, which may be a server's name
+	Code   uint16   // RFC 8914 INFO-CODE
+	Reason string   // for the client
+	Chain  []dns.RR // the aliases that were followed until it failed
+
+	spent bool // the Budget or the time is gone: asking otherwise is no use
+}
+
+// Error names the question and the reason.
+func (e *Error) Error() string {
+	return fmt.Sprintf("iterate: %s: %s", e.Name, e.Reason)
+}
+
+// EDE returns what the client is told.
+func (e *Error) EDE() (code uint16, text string) {
+	return e.Code, e.Name + ": " + e.Reason
+}
+
+// strike counts that l ended the question for name, and returns the error.
+func (w *Walker) strike(l limit, name string) *Error {
+	w.counts.limits[l].Add(1)
+	code := uint16(wire.EDEOther)
+	if l == limitCycle || l == limitReferrals || l == limitFaults {
+		code = wire.EDENoReachableAuthority
+	}
+	spent := l == limitExchanges || l == limitOctets
+	return &Error{Name: name, Code: code, Reason: "work limit: " + l.String(), spent: spent}
+}
+
+// A tally counts what came of asking the servers of one cut.
+type tally struct {
+	timeouts, faults int    // silent; refused by the network
+	lame             int    // replied, but not with an answer
+	reason           string // of the last lame reply
+}
+
+// failed is how many tries were in vain.
+func (t *tally) failed() int { return t.timeouts + t.faults + t.lame }
+
+// failure is the error when nobody at the servers of zone answered for name.
+func (t *tally) failure(name, zone string) *Error {
+	e := &Error{Name: name, Code: wire.EDENoReachableAuthority}
+	switch {
+	case t.failed() == 0:
+		e.Reason = fmt.Sprintf("no address for the servers of %s", zone)
+	case t.lame > 0:
+		e.Reason = fmt.Sprintf("%d of %d tries at %s failed with: %s", t.lame, t.failed(), zone, t.reason)
+	case t.timeouts == 0:
+		e.Code, e.Reason = wire.EDENetworkError, fmt.Sprintf("network error in %d tries at %s", t.faults, zone)
+	default:
+		e.Reason = fmt.Sprintf("no reply in %d tries at %s", t.failed(), zone)
+	}
+	return e
+}

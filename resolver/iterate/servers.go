@@ -1,0 +1,214 @@
+package iterate
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// servers are the addresses of a cut that may be asked, and what may be looked
+// up to find more.
+type servers struct {
+	t       *task
+	cut     *Cut
+	addrs   []netip.AddrPort // each IP address once
+	lookups []dns.Question   // for addresses, in the order in which to ask
+}
+
+// serversOf gathers what is known of cut's servers: glue, and for servers
+// without any, addresses in the cache.
+func (t *task) serversOf(cut *Cut, at time.Time) servers {
+	s := servers{t: t, cut: cut}
+	var second []dns.Question
+	for _, server := range cut.Servers {
+		if s.add(server.Addrs) > 0 || server.Name == "" || dns.IsSubDomain(cut.Zone, server.Name) {
+			continue // a server inside its zone without glue cannot be found
+		}
+		var missing []dns.Question
+		for _, typ := range t.w.addressTypes() {
+			q := dns.Question{Name: server.Name, Qtype: typ, Qclass: dns.ClassINET}
+			if r := t.w.recall(q, at); r != nil {
+				s.add(t.w.addresses(r))
+			} else {
+				missing = append(missing, q)
+			}
+		}
+		if len(missing) > 0 {
+			s.lookups = append(s.lookups, missing[0])
+			second = append(second, missing[1:]...)
+		}
+	}
+	s.lookups = append(s.lookups, second...)
+	return s
+}
+
+// add takes in those of one server's addresses that may be asked and are new,
+// and returns how many of them may be asked.
+func (s *servers) add(addrs []netip.AddrPort) (usable int) {
+	for _, addr := range addrs[:min(len(addrs), maxAddresses)] {
+		if !s.t.w.allowed(addr, s.cut) {
+			continue
+		}
+		usable++
+		if !slices.Contains(s.addrs, addr) && len(s.addrs) < maxZoneAddresses {
+			s.addrs = append(s.addrs, addr)
+		}
+	}
+	return usable
+}
+
+// allowed reports whether the address may be asked: never our own service, of
+// a family that is on, and unless the operator named it, a unicast address
+// outside of Options.Deny.
+func (w *Walker) allowed(to netip.AddrPort, cut *Cut) bool {
+	addr := to.Addr().Unmap()
+	if addr.Is4() && !w.ipv4 || addr.Is6() && !w.ipv6 || !addr.IsValid() || w.own[addr.WithZone("")] {
+		return false
+	}
+	if cut.explicit {
+		return true
+	}
+	if addr.IsUnspecified() || addr.IsMulticast() || addr.IsLinkLocalUnicast() {
+		return false
+	}
+	return !slices.ContainsFunc(w.deny, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// addressTypes are the types of address records that are of use.
+func (w *Walker) addressTypes() []uint16 {
+	switch {
+	case !w.ipv6:
+		return []uint16{dns.TypeA}
+	case !w.ipv4:
+		return []uint16{dns.TypeAAAA}
+	}
+	return []uint16{dns.TypeA, dns.TypeAAAA}
+}
+
+// addresses returns the addresses in an answer.
+func (w *Walker) addresses(r *reply) []netip.AddrPort {
+	var addrs []netip.AddrPort
+	for _, rr := range r.answer {
+		if addr, ok := addressOf(rr); ok {
+			addrs = append(addrs, netip.AddrPortFrom(addr, w.port))
+		}
+	}
+	return addrs
+}
+
+// A lookup is what came of looking up one server's address.
+type lookup struct {
+	q     dns.Question
+	addrs []netip.AddrPort
+	gone  bool // the name does not exist
+	err   error
+}
+
+// more looks up addresses until there is a new one, and reports whether there
+// is. The next lookup begins when one has found nothing, or beside it when it
+// is slow. All have ended when more returns. An error ends the whole question.
+func (s *servers) more(ctx context.Context) (found bool, err error) {
+	if len(s.lookups) == 0 {
+		return false, nil
+	}
+	if s.t.seeks(s.cut.Zone) {
+		s.t.w.counts.limits[limitCycle].Add(1)
+		return false, nil
+	}
+	s.t.seeking = s.cut.Zone
+	within, cancel := context.WithCancel(ctx)
+	results := make(chan lookup, len(s.lookups))
+	var running sync.WaitGroup
+	defer func() {
+		cancel()
+		running.Wait()
+		s.t.seeking = ""
+	}()
+	before := len(s.addrs)
+	for busy := s.launch(within, results, &running, 0); busy > 0; {
+		select {
+		case l := <-results:
+			busy--
+			s.take(l)
+			if spent(l.err) {
+				return false, l.err
+			}
+			if len(s.addrs) > before {
+				return true, nil
+			}
+			busy = s.launch(within, results, &running, busy)
+		case <-time.After(lookupStagger):
+			busy = s.launch(within, results, &running, busy)
+		}
+	}
+	return false, nil
+}
+
+// launch begins the next lookup if busy ones leave room for it and the Budget
+// has it, and returns how many are under way then.
+func (s *servers) launch(ctx context.Context, results chan<- lookup, running *sync.WaitGroup, busy int) int {
+	room := 1
+	if s.t.depth < len(lookupsAtOnce) {
+		room = lookupsAtOnce[s.t.depth]
+	}
+	if busy >= room || len(s.lookups) == 0 {
+		return busy
+	}
+	if !s.t.b.lookup() {
+		s.t.w.counts.limits[limitLookups].Add(1)
+		s.lookups = nil
+		return busy
+	}
+	q := s.lookups[0]
+	s.lookups = s.lookups[1:]
+	running.Go(func() {
+		r, err := s.t.below(ctx, q)
+		l := lookup{q: q, err: err}
+		if err == nil {
+			l.addrs, l.gone = s.t.w.addresses(r), r.rcode == dns.RcodeNameError
+		}
+		results <- l
+	})
+	return busy + 1
+}
+
+// take takes in what a lookup found.
+func (s *servers) take(l lookup) {
+	if s.add(l.addrs) == 0 {
+		s.t.b.foundNothing()
+	}
+	if l.gone {
+		s.lookups = slices.DeleteFunc(s.lookups, func(q dns.Question) bool { return q.Name == l.q.Name })
+	}
+}
+
+// below answers a question that t raises, from the cache or by a task of its
+// own.
+func (t *task) below(ctx context.Context, q dns.Question) (*reply, error) {
+	for up := t; up != nil; up = up.up {
+		if up.q == q {
+			return nil, t.w.strike(limitCycle, q.Name)
+		}
+	}
+	if t.depth >= t.b.Depth {
+		return nil, t.w.strike(limitDepth, q.Name)
+	}
+	t.w.counts.servers.Add(1)
+	child := &task{w: t.w, b: t.b, q: q, depth: t.depth + 1, up: t}
+	return child.follow(ctx, q, nil)
+}
+
+// seeks reports whether a task above t, or t itself, is already looking for
+// the servers of zone: a cycle of delegations (TsuNAME).
+func (t *task) seeks(zone string) bool {
+	for up := t; up != nil; up = up.up {
+		if up.seeking == zone {
+			return true
+		}
+	}
+	return false
+}

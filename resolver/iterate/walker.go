@@ -1,0 +1,244 @@
+// Package iterate walks the delegation tree for one question.
+//
+// Lookup begins at the deepest Cut it knows: a zone, with the servers that its
+// parent named. It shortens the name (RFC 9156), lets selection choose one of
+// the servers, asks it through the Exchanger, and notes how that went. Then
+// classify, a pure function, says what the reply is worth: a referral, which
+// is the next Cut; an answer or a denial, which end the walk; an alias, which
+// begins another one; or nothing, and the next server is asked. Servers
+// without a known address raise questions of their own. All of it spends from
+// one Budget, and every end is a cache.Answer or a typed error.
+//
+// Nothing is believed but what lies in the zone that was asked, and of that
+// only what belongs to the question.
+package iterate
+
+import (
+	"context"
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"proxima/cache"
+	"proxima/resolver/anchor"
+	"proxima/resolver/selection"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/miekg/dns"
+)
+
+// An Exchanger asks one authoritative server one question.
+type Exchanger interface {
+	// Exchange sends q by UDP, or by TCP if stream is set, and returns the reply
+	// to it: same question, QR set. It returns an error that is
+	// context.DeadlineExceeded when no reply came in time, and any other error
+	// when the network refused. It does not change q.
+	Exchange(ctx context.Context, to netip.AddrPort, q *dns.Msg, stream bool) (*dns.Msg, error)
+}
+
+// Minimize says how names are shortened before they are asked, RFC 9156.
+type Minimize uint8
+
+// How to shorten names.
+const (
+	Relaxed Minimize = iota // and ask the full name when a server errs on a short one
+	Off                     // not at all
+	Strict                  // and believe what a server says of the short name
+)
+
+// A Zone is one that the operator sends to servers of his choice.
+type Zone struct {
+	Name      string
+	Servers   []netip.AddrPort
+	Recursive bool // they are resolvers (forward), not authoritative (stub)
+	First     bool // if they fail, walk; only with Recursive
+}
+
+// Options say how a Walker works. Zero values mean the default.
+type Options struct {
+	Exchanger Exchanger        // required
+	Selection *selection.Table // required
+	Cache     *cache.Cache     // required; for aliases and addresses of servers
+	Hints     []anchor.Server  // where the root is; default anchor.Roots()
+	IPv4      bool             // which families to ask; neither means both
+	IPv6      bool
+	Minimize  Minimize
+	Zones     []Zone         // forward and stub zones
+	Deny      []netip.Prefix // never asked while walking; Zones are exempt
+	Own       []netip.Addr   // our own service addresses: never asked, no exemption
+	MinTTL    time.Duration  // floor of TTLs, at most MaxTTL; default 0
+	MaxTTL    time.Duration  // default 24 h
+	Stale     time.Duration  // how long answers may be served after their life; default 0
+	Rand      *rand.Rand     // owned by the Walker from then on; default ChaCha8 with a random seed
+	RootPort  uint16         // port of the root servers and of all that a walk finds; default 53
+}
+
+// A Walker resolves questions. It may be used by many goroutines.
+type Walker struct {
+	exchanger Exchanger        // immutable after New, as are all of this group
+	selection *selection.Table //
+	cache     *cache.Cache
+	hints     *Cut
+	stubs     map[string]*Cut
+	forwards  map[string]*forward
+	ipv4      bool
+	ipv6      bool
+	minimize  Minimize
+	deny      []netip.Prefix
+	own       map[netip.Addr]bool
+	minTTL    time.Duration
+	maxTTL    time.Duration
+	stale     time.Duration
+	port      uint16
+
+	cuts  *lru.TwoQueueCache[string, *Cut]      // by Zone
+	plain *lru.Cache[netip.AddrPort, time.Time] // servers without EDNS, until when
+
+	chance sync.Mutex // guards rand
+	rand   *rand.Rand
+
+	primed  atomic.Pointer[Cut] // the root; nil before it was primed
+	priming sync.Mutex          // held by the one walk that primes
+
+	counts counts
+}
+
+// A forward is a zone that is sent to other resolvers.
+type forward struct {
+	cut   *Cut
+	first bool
+}
+
+// New returns a Walker that knows the hints and the zones of o and nothing
+// else. An error names the field.
+func New(o Options) (*Walker, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	w := &Walker{
+		exchanger: o.Exchanger, selection: o.Selection, cache: o.Cache,
+		ipv4: o.IPv4, ipv6: o.IPv6, minimize: o.Minimize, deny: o.Deny,
+		minTTL: o.MinTTL, maxTTL: o.MaxTTL, stale: o.Stale, port: o.RootPort, rand: o.Rand,
+		own: make(map[netip.Addr]bool), stubs: make(map[string]*Cut), forwards: make(map[string]*forward),
+	}
+	for _, addr := range o.Own {
+		w.own[addr.Unmap()] = true
+	}
+	for _, z := range o.Zones {
+		w.configure(z)
+	}
+	w.hints = w.hintsCut(o.Hints)
+	var err error
+	if w.cuts, err = lru.New2Q[string, *Cut](cutTableSize); err != nil {
+		return nil, fmt.Errorf("iterate: %w", err)
+	}
+	if w.plain, err = lru.New[netip.AddrPort, time.Time](plainTableSize); err != nil {
+		return nil, fmt.Errorf("iterate: %w", err)
+	}
+	return w, nil
+}
+
+// check sets the defaults and says which field is wrong.
+func (o *Options) check() error {
+	if !o.IPv4 && !o.IPv6 {
+		o.IPv4, o.IPv6 = true, true
+	}
+	if o.Hints == nil {
+		o.Hints = anchor.Roots()
+	}
+	if o.RootPort == 0 {
+		o.RootPort = 53
+	}
+	if o.MaxTTL == 0 {
+		o.MaxTTL = defaultMaxTTL
+	}
+	if o.Rand == nil {
+		var seed [32]byte
+		crand.Read(seed[:])
+		o.Rand = rand.New(rand.NewChaCha8(seed))
+	}
+	switch {
+	case o.Exchanger == nil:
+		return errors.New("iterate: Exchanger: none given")
+	case o.Selection == nil:
+		return errors.New("iterate: Selection: none given")
+	case o.Cache == nil:
+		return errors.New("iterate: Cache: none given")
+	case o.Minimize > Strict:
+		return fmt.Errorf("iterate: Minimize: %d is unknown", o.Minimize)
+	case o.MaxTTL < minMaxTTL || o.MaxTTL > maxMaxTTL:
+		return fmt.Errorf("iterate: MaxTTL: %v, want %v to %v", o.MaxTTL, minMaxTTL, maxMaxTTL)
+	case o.MinTTL < 0 || o.MinTTL > o.MaxTTL:
+		return fmt.Errorf("iterate: MinTTL: %v, want 0 to MaxTTL (%v)", o.MinTTL, o.MaxTTL)
+	case o.Stale < 0 || o.Stale > maxStale:
+		return fmt.Errorf("iterate: Stale: %v, want 0 to %v", o.Stale, maxStale)
+	}
+	return checkZones(o.Zones)
+}
+
+// checkZones says what is wrong with the zones.
+func checkZones(zones []Zone) error {
+	seen := make(map[string]bool)
+	for _, z := range zones {
+		name := dns.CanonicalName(z.Name)
+		_, valid := dns.IsDomainName(z.Name)
+		switch {
+		case !valid:
+			return fmt.Errorf("iterate: Zones: %q is no name", z.Name)
+		case seen[name]:
+			return fmt.Errorf("iterate: Zones: %s twice", name)
+		case len(z.Servers) == 0:
+			return fmt.Errorf("iterate: Zones: %s has no servers", name)
+		case z.First && !z.Recursive:
+			return fmt.Errorf("iterate: Zones: %s: First is for Recursive zones", name)
+		}
+		seen[name] = true
+	}
+	return nil
+}
+
+// configure makes a configured zone known.
+func (w *Walker) configure(z Zone) {
+	cut := &Cut{
+		Zone: dns.CanonicalName(z.Name), Servers: []Server{{Addrs: z.Servers}},
+		recursive: z.Recursive, explicit: true,
+	}
+	if z.Recursive {
+		w.forwards[cut.Zone] = &forward{cut: cut, first: z.First}
+	} else {
+		w.stubs[cut.Zone] = cut
+	}
+}
+
+// Zones returns the names of the configured zones, in no order.
+func (w *Walker) Zones() []string {
+	names := make([]string, 0, len(w.stubs)+len(w.forwards))
+	for name := range w.stubs {
+		names = append(names, name)
+	}
+	for name := range w.forwards {
+		names = append(names, name)
+	}
+	return names
+}
+
+// Lookup resolves q, whose name may be in any letter case, and returns the
+// whole answer: aliases followed, a denial if there is nothing. It stores the
+// answers to questions that came up on the way, but not the one to q. It ends
+// with ctx at the latest. An error that the walk itself found is an *Error.
+func (w *Walker) Lookup(ctx context.Context, q dns.Question, b *Budget) (*cache.Answer, error) {
+	w.counts.lookups.Add(1)
+	q.Name = dns.CanonicalName(q.Name)
+	t := &task{w: w, b: b, q: q}
+	r, err := t.resolve(ctx, q, nil)
+	if err != nil {
+		w.counts.failures.Add(1)
+		return nil, err
+	}
+	return w.compose(q, r, time.Now())
+}
