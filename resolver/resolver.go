@@ -1,0 +1,168 @@
+// Package resolver decides how a question is answered.
+//
+// AnswerNow looks at a query on the goroutine that read it. Policy speaks
+// first: what is refused, and which names are answered here and never asked of
+// anybody. Then the cache; then the memory of failures. What is left is a miss:
+// Answer joins the one flight for that question, in which iterate walks, and
+// waits for it to land. A client waits 4.5 s at most, and if an old answer is
+// there only 1.8 s (RFC 8767); the flight goes on for the cache's sake. Hit or
+// miss, every reply is composed by cache.Answer.AppendReply.
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"proxima/cache"
+	"proxima/resolver/iterate"
+	"proxima/wire"
+)
+
+const (
+	// replyWithin is when a client has its reply at the latest, counted from
+	// when its query was read: 4.4 s, not configurable. Common clients give up
+	// after 5 s; a tenth of the 4.5 s promised is left for the way out.
+	replyWithin = 4400 * time.Millisecond
+
+	// staleAfter is when a client gets an old answer instead of waiting longer
+	// for a new one: 1.8 s, the client response timer of RFC 8767 section 5.
+	staleAfter = 1800 * time.Millisecond
+
+	// flightTime bounds the work for one question: 7 s, PowerDNS's number. It is
+	// longer than any client waits, so that the next one finds the answer.
+	flightTime = 7 * time.Second
+
+	// maxFlights bounds the questions being worked on: 4,096, each some 10 KiB.
+	// 700 a second that all take the full 7 s fill it.
+	maxFlights = 4_096
+
+	// maxWaiters bounds the clients that wait, on all flights together: 10,000.
+	// Sharing a flight is cheap, but each waiter holds a goroutine and a buffer.
+	maxWaiters = 10_000
+
+	// maxIdentity bounds Options.ID, in octets: one string of a TXT record.
+	maxIdentity = 255
+)
+
+// Options say what a Resolver works with.
+type Options struct {
+	Walker   *iterate.Walker // required
+	Cache    *cache.Cache    // required: the answers
+	Failures *cache.Cache    // required: a small one of its own, so that failures flush no answers
+	ID       string          // what id.server. and hostname.bind. say, RFC 4892; empty: they are refused
+}
+
+// A Resolver answers questions. It has the shape of server.Handler and may be
+// used by many goroutines.
+type Resolver struct {
+	walker   *iterate.Walker // immutable after New, as are all of this group
+	cache    *cache.Cache
+	failures *cache.Cache
+	identity []byte // the record that says who we are; nil if nobody may know
+	special  *specialNames
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+
+	mu      sync.Mutex // guards all of this group
+	flights map[question]*flight
+	waiters int
+	closed  bool
+
+	flying sync.WaitGroup // the flights' goroutines
+	counts counts
+}
+
+// New returns a Resolver. An error names the field.
+func New(o Options) (*Resolver, error) {
+	switch {
+	case o.Walker == nil:
+		return nil, errors.New("resolver: Walker: none given")
+	case o.Cache == nil:
+		return nil, errors.New("resolver: Cache: none given")
+	case o.Failures == nil || o.Failures == o.Cache:
+		return nil, errors.New("resolver: Failures: wants a cache of its own")
+	case len(o.ID) > maxIdentity:
+		return nil, fmt.Errorf("resolver: ID: %d octets, want at most %d", len(o.ID), maxIdentity)
+	}
+	r := &Resolver{
+		walker: o.Walker, cache: o.Cache, failures: o.Failures,
+		identity: identityRecord(o.ID), special: newSpecialNames(o.Walker.Zones()),
+		flights: make(map[question]*flight),
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r, nil
+}
+
+// AnswerNow appends the reply to q if it is known: by policy, from the cache,
+// or because the question has just failed. It neither blocks nor allocates.
+func (r *Resolver) AnswerNow(dst []byte, q *wire.Query, at time.Time) (reply []byte, ok bool) {
+	if reply, ok = r.decide(dst, q); ok {
+		return reply, true
+	}
+	a := r.cache.Get(q.Name, q.Type, q.Class)
+	if a != nil && a.State(at) == cache.Fresh {
+		return a.AppendReply(dst, q, at), true
+	}
+	failure := r.failures.Get(q.Name, q.Type, q.Class)
+	if failure == nil || failure.State(at) != cache.Fresh {
+		return dst, false
+	}
+	if a != nil && a.State(at) == cache.Stale {
+		r.counts.stale.Add(1)
+		return a.AppendReply(dst, q, at), true
+	}
+	r.counts.recalled.Add(1)
+	return failure.AppendReply(dst, q, at), true
+}
+
+// Answer appends the reply to q, and waits for it 4.4 s from at. It appends
+// nothing if ctx was cancelled, because then the client has gone.
+func (r *Resolver) Answer(ctx context.Context, dst []byte, q *wire.Query, at time.Time) (reply []byte) {
+	if reply, ok := r.AnswerNow(dst, q, at); ok {
+		return reply
+	}
+	f, why := r.board(q)
+	if f == nil {
+		return wire.AppendError(dst, q, wire.RcodeServFail, why)
+	}
+	defer r.leave()
+	old := r.cache.Get(q.Name, q.Type, q.Class)
+	patience := replyWithin
+	if old != nil && old.State(at) == cache.Stale {
+		patience = staleAfter
+	} else {
+		old = nil
+	}
+	timer := time.NewTimer(time.Until(at.Add(patience)))
+	defer timer.Stop()
+	select {
+	case <-f.landed:
+		if !f.failed || old == nil {
+			return f.answer.AppendReply(dst, q, at)
+		}
+	case <-timer.C:
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return dst
+		}
+	}
+	if old != nil {
+		r.counts.stale.Add(1)
+		return old.AppendReply(dst, q, at)
+	}
+	r.counts.late.Add(1)
+	return wire.AppendError(dst, q, wire.RcodeServFail, edeLate)
+}
+
+// Close ends the flights and waits for them. Afterwards only what is known is
+// answered.
+func (r *Resolver) Close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.cancel()
+	r.flying.Wait()
+}
