@@ -80,7 +80,8 @@ func NewAnswer(msg []byte, m Meta) (*Answer, error) {
 		class: binary.BigEndian.Uint16(msg[end+2:]),
 		rcode: uint16(msg[3] & 15),
 	}
-	a.key = appendKey(nil, msg[wire.HeaderLen:end], a.typ, a.class)
+	name := msg[wire.HeaderLen:end]
+	a.key = appendKey(slices.Grow([]byte(nil), len(name)+4), name, a.typ, a.class)
 	if ttl, ok := leastTTL(msg, records); ok {
 		a.life = time.Duration(ttl) * time.Second
 	}
@@ -191,7 +192,9 @@ func (a *Answer) Size() int {
 	return n
 }
 
-func (p packet) size() int { return cap(p.msg) + 2*cap(p.ttls) }
+// size is the memory of a packet. What is smaller than 16 octets shares as
+// many with something else, which may be long gone.
+func (p packet) size() int { return cap(p.msg) + max(16, 2*cap(p.ttls)) }
 
 // AppendReply appends the reply to q as of at, with OPT last if q had one, and
 // returns the extended slice. It keeps neither dst nor q. q must ask what the

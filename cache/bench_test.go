@@ -83,12 +83,16 @@ func BenchmarkHit(b *testing.B) {
 	dst := make([]byte, 0, wire.PayloadSize)
 	at := learned.Add(time.Second)
 	var q wire.Query
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if wire.ParseQuery(&q, packets[i*7919%len(packets)]) != wire.OK {
-			b.Fatal("malformed")
-		}
-		reply := c.Get(q.Name, q.Type, q.Class).AppendReply(dst, &q, at)
-		wire.Truncate(reply, 0, &q, wire.PayloadSize)
+	for _, n := range []int{1, len(packets)} {
+		b.Run(fmt.Sprintf("names=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if wire.ParseQuery(&q, packets[i*7919%n]) != wire.OK {
+					b.Fatal("malformed")
+				}
+				reply := c.Get(q.Name, q.Type, q.Class).AppendReply(dst, &q, at)
+				wire.Truncate(reply, 0, &q, wire.PayloadSize)
+			}
+		})
 	}
 }

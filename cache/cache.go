@@ -39,9 +39,9 @@ const maxAnswer = 16 << 10
 const octetsPerSlot = 256
 
 // probation is how many answers are looked at in vain for one that was never
-// used before used ones must make room. 16, not configurable: what was never
-// used thus keeps about a sixteenth of the memory even when everything else is
-// in use, enough for a newcomer to be asked for again.
+// used before used ones must make room. 16, not configurable: when all else is
+// in use, newcomers then have about a tenth of the memory in which to wait
+// for a second query, and a flood of random names has no more.
 const probation = 16
 
 // maxSteps bounds the sets in which one eviction looks for an answer that is
