@@ -1,0 +1,315 @@
+//go:build linux
+
+// Package peers asks Proxima and another resolver the same questions about the
+// same Internet, and compares what they say.
+//
+// The Internet is a model of the real one: the genuine root zone on the root
+// servers' own addresses, the top-level domains on theirs, and zones for real
+// domain names on a dozen addresses, all served by NSD in a network namespace.
+// It needs NSD, Unbound and the data; the tests skip where one is missing.
+package peers
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"proxima/resolver/anchor"
+)
+
+// A tier is what one NSD serves: zones, as text by name, and the addresses on
+// which it serves all of them. Parents and children live in different tiers,
+// so that a parent answers with referrals.
+type tier struct {
+	name  string
+	zones map[string]*strings.Builder
+	addrs []netip.Addr
+}
+
+// A model is an Internet as zone files.
+type model struct {
+	tiers []*tier
+	// names are the domain names that have a zone of their own.
+	names []string
+	// delegations holds the top-level domains and their addresses.
+	delegations map[string][]dns.RR
+}
+
+// hosters serve the leaf zones: half of the zones name them, the others have
+// name servers of their own on the same addresses.
+var hosters = []string{"dns.example.", "ns-farm.example.", "hosting.example."}
+
+// leafAddrs is a dozen addresses of both families.
+func leafAddrs() []netip.Addr {
+	var all []netip.Addr
+	for i := range 6 {
+		all = append(all, netip.AddrFrom4([4]byte{203, 0, 113, byte(10 + i)}), netip.MustParseAddr(fmt.Sprintf("2001:db8:a::%d", 10+i)))
+	}
+	return all
+}
+
+// newModel builds the Internet of the first count names that the root zone
+// has a top-level domain for.
+func newModel(rootZone string, lists []string, count int) (*model, error) {
+	m := &model{delegations: map[string][]dns.RR{}}
+	root := &tier{name: "root", zones: map[string]*strings.Builder{".": {}}}
+	for _, s := range anchor.Roots() {
+		root.addrs = append(root.addrs, s.Addrs...)
+	}
+	if err := m.readRoot(rootZone, root); err != nil {
+		return nil, err
+	}
+	tlds := &tier{name: "tld", zones: map[string]*strings.Builder{}}
+	leaves := &tier{name: "leaf", zones: map[string]*strings.Builder{}, addrs: leafAddrs()}
+	m.addHosters(root, tlds, leaves)
+	for _, list := range lists {
+		names, err := readNames(list)
+		if err != nil {
+			return nil, err
+		}
+		// An even share of each list.
+		want := len(m.names) + (count-len(m.names))/(len(lists)-slices.Index(lists, list))
+		for _, name := range names {
+			if len(m.names) == want {
+				break
+			}
+			m.addName(name, tlds, leaves)
+		}
+	}
+	if len(m.names) != count {
+		return nil, fmt.Errorf("the lists have %d usable names, %d wanted", len(m.names), count)
+	}
+	m.tiers = []*tier{root, tlds, leaves}
+	for _, t := range m.tiers {
+		slices.SortFunc(t.addrs, netip.Addr.Compare)
+		t.addrs = slices.Compact(t.addrs)
+	}
+	return m, nil
+}
+
+// readRoot takes the genuine root zone without its signatures, and learns the
+// delegations.
+func (m *model) readRoot(file string, root *tier) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := gzip.NewReader(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	zone := dns.NewZoneParser(text, ".", file)
+	glue := map[string][]netip.Addr{}
+	for rr, ok := zone.Next(); ok; rr, ok = zone.Next() {
+		h := rr.Header()
+		switch rr := rr.(type) {
+		case *dns.RRSIG, *dns.NSEC, *dns.DNSKEY, *dns.DS, *dns.ZONEMD:
+			continue
+		case *dns.NS:
+			if h.Name != "." {
+				m.delegations[h.Name] = append(m.delegations[h.Name], rr)
+			}
+		case *dns.A:
+			glue[h.Name] = append(glue[h.Name], address(rr.A))
+		case *dns.AAAA:
+			glue[h.Name] = append(glue[h.Name], address(rr.AAAA))
+		}
+		fmt.Fprintln(root.zones["."], rr)
+	}
+	if err := zone.Err(); err != nil {
+		return err
+	}
+	for name, addrs := range glue {
+		if strings.HasSuffix(name, ".root-servers.net.") {
+			root.addrs = append(root.addrs, addrs...)
+		}
+	}
+	for tld, servers := range m.delegations {
+		for _, ns := range servers {
+			for _, a := range glue[ns.(*dns.NS).Ns] {
+				m.delegations[tld] = append(m.delegations[tld], addressRR(ns.(*dns.NS).Ns, a))
+			}
+		}
+	}
+	return nil
+}
+
+func address(ip net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip)
+	return a.Unmap()
+}
+
+// addName gives a domain name a zone and its top-level domain a delegation.
+func (m *model) addName(name string, tlds, leaves *tier) {
+	name = dns.CanonicalName(name)
+	labels := dns.SplitDomainName(name)
+	tld := labels[len(labels)-1] + "."
+	if len(labels) < 2 || m.delegations[tld] == nil || leaves.zones[name] != nil || m.below(name, leaves) {
+		return
+	}
+	parent := m.tld(tld, tlds)
+	h := fnv.New32a()
+	_, _ = io.WriteString(h, name)
+	pick := int(h.Sum32() % 1000)
+	zone := &strings.Builder{}
+	servers := nameServers(name, pick)
+	fmt.Fprintf(zone, "%s 3600 IN SOA %s hostmaster.%s 1 7200 3600 1209600 600\n", name, servers[0], name)
+	for i, ns := range servers {
+		fmt.Fprintf(parent, "%s 172800 IN NS %s\n", name, ns)
+		fmt.Fprintf(zone, "%s 3600 IN NS %s\n", name, ns)
+		if dns.IsSubDomain(name, ns) {
+			for _, a := range addressPair(pick + i) {
+				fmt.Fprintln(parent, addressRR(ns, a))
+				fmt.Fprintln(zone, addressRR(ns, a))
+			}
+		}
+	}
+	for i := range 1 + pick%3 {
+		fmt.Fprintf(zone, "%s 300 IN A 192.0.2.%d\n", name, 1+(pick+i*7)%250)
+	}
+	if pick%4 != 0 { // a quarter has no IPv6
+		fmt.Fprintf(zone, "%s 300 IN AAAA 2001:db8:80::%x\n", name, 1+pick)
+	}
+	fmt.Fprintf(zone, "%s 3600 IN MX 10 mail.%s\n%s 3600 IN MX 20 mail2.%s\n", name, name, name, name)
+	fmt.Fprintf(zone, "%s 3600 IN TXT \"v=spf1 mx -all\"\nmail.%s 3600 IN A 192.0.2.251\n", name, name)
+	if pick%5 == 0 && len(m.names) > 0 { // a fifth has an alias into another zone
+		fmt.Fprintf(zone, "www.%s 300 IN CNAME %s\n", name, m.names[pick%len(m.names)])
+	} else {
+		fmt.Fprintf(zone, "www.%s 300 IN CNAME %s\n", name, name)
+	}
+	leaves.zones[name] = zone
+	m.names = append(m.names, name)
+}
+
+// below reports whether a name lies under a zone that already is there, or
+// over one: a delegation from both would be no tree.
+func (m *model) below(name string, leaves *tier) bool {
+	for parent := name; strings.Count(parent, ".") > 1; parent = parent[strings.IndexByte(parent, '.')+1:] {
+		if leaves.zones[parent] != nil {
+			return true
+		}
+	}
+	return slices.ContainsFunc(m.names, func(other string) bool { return dns.IsSubDomain(name, other) })
+}
+
+// tld returns the text of a top-level domain, begun at its first use.
+func (m *model) tld(name string, tlds *tier) *strings.Builder {
+	if text := tlds.zones[name]; text != nil {
+		return text
+	}
+	text := &strings.Builder{}
+	tlds.zones[name] = text
+	fmt.Fprintf(text, "%s 86400 IN SOA ns.%s hostmaster.%s 1 1800 900 604800 900\n", name, name, name)
+	for _, rr := range m.delegations[name] {
+		if rr.Header().Rrtype == dns.TypeNS || dns.IsSubDomain(name, rr.Header().Name) {
+			fmt.Fprintln(text, rr)
+		}
+		switch rr := rr.(type) {
+		case *dns.A:
+			tlds.addrs = append(tlds.addrs, address(rr.A))
+		case *dns.AAAA:
+			tlds.addrs = append(tlds.addrs, address(rr.AAAA))
+		}
+	}
+	return text
+}
+
+// addHosters adds the top-level domain of the hosters and their zones.
+func (m *model) addHosters(root, tlds, leaves *tier) {
+	at := []netip.Addr{netip.MustParseAddr("203.0.113.250"), netip.MustParseAddr("2001:db8:a::250")}
+	m.delegations["example."] = []dns.RR{mustRR("example. 172800 IN NS ns.nic.example.")}
+	for _, a := range at {
+		m.delegations["example."] = append(m.delegations["example."], addressRR("ns.nic.example.", a))
+	}
+	for _, rr := range m.delegations["example."] {
+		fmt.Fprintln(root.zones["."], rr)
+	}
+	parent := m.tld("example.", tlds)
+	for i, h := range hosters {
+		zone := &strings.Builder{}
+		fmt.Fprintf(zone, "%s 3600 IN SOA ns1.%s hostmaster.%s 1 7200 3600 1209600 600\n", h, h, h)
+		for n := range 2 {
+			ns := fmt.Sprintf("ns%d.%s", n+1, h)
+			fmt.Fprintf(parent, "%s 172800 IN NS %s\n", h, ns)
+			fmt.Fprintf(zone, "%s 3600 IN NS %s\n", h, ns)
+			for _, a := range addressPair(2*i + n) {
+				fmt.Fprintln(parent, addressRR(ns, a))
+				fmt.Fprintln(zone, addressRR(ns, a))
+			}
+		}
+		leaves.zones[h] = zone
+	}
+}
+
+// nameServers returns a zone's two: its own, or a hoster's.
+func nameServers(zone string, pick int) []string {
+	if pick%2 == 0 {
+		return []string{"ns1." + zone, "ns2." + zone}
+	}
+	h := hosters[pick%len(hosters)]
+	return []string{"ns1." + h, "ns2." + h}
+}
+
+// addressPair returns one leaf address of each family.
+func addressPair(i int) []netip.Addr {
+	all := leafAddrs()
+	i = 2 * (i % (len(all) / 2))
+	return all[i : i+2]
+}
+
+func addressRR(owner string, a netip.Addr) dns.RR {
+	if a.Is4() {
+		return mustRR(fmt.Sprintf("%s 172800 IN A %s", owner, a))
+	}
+	return mustRR(fmt.Sprintf("%s 172800 IN AAAA %s", owner, a))
+}
+
+func mustRR(text string) dns.RR {
+	rr, err := dns.NewRR(text)
+	if err != nil {
+		panic("peers: " + text + ": " + err.Error())
+	}
+	return rr
+}
+
+// readNames reads a list of domain names, one a line.
+func readNames(file string) ([]string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var names []string
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if name := strings.TrimSpace(lines.Text()); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names, lines.Err()
+}
+
+// findData returns the folder with the root zone and the lists: PROXIMA_DATA,
+// or shared/data beside the checkout.
+func findData() (string, error) {
+	dir := os.Getenv("PROXIMA_DATA")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "data")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "root.zone.2022021501.gz")); err != nil {
+		return "", errors.New("no genuine root zone here: set PROXIMA_DATA to the folder that holds root.zone.2022021501.gz and the lists of names")
+	}
+	return dir, nil
+}

@@ -1,0 +1,161 @@
+//go:build linux
+
+package peers
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"proxima/test/netns"
+)
+
+const (
+	// namesAsked is how many of the listed names get a zone and are asked for.
+	namesAsked = 1000
+	// askers is how many questions are under way at once.
+	askers = 16
+)
+
+func TestProxima_answersAsUnboundDoes(t *testing.T) {
+	b := mustBench(t, namesAsked)
+	proxima, unbound := netip.MustParseAddrPort("127.0.0.1:5300"), netip.MustParseAddrPort("127.0.0.2:5301")
+	if err := b.startUnbound(unbound); err != nil {
+		t.Fatal(err, logs(b.dir))
+	}
+	if err := b.startProxima(t.Context(), proxima); err != nil {
+		t.Fatal(err, logs(b.dir))
+	}
+	questions := b.questions()
+	ours, theirs := b.askAll(t, proxima, questions), b.askAll(t, unbound, questions)
+	differ, answered := 0, 0
+	for i, q := range questions {
+		if ours[i] != theirs[i] {
+			if differ++; differ <= 20 {
+				t.Errorf("%s %s:\nproxima %s\nunbound %s", q.Name, dns.TypeToString[q.Qtype], ours[i], theirs[i])
+			}
+		}
+		if strings.HasPrefix(ours[i], "NOERROR") {
+			answered++
+		}
+	}
+	t.Logf("%d questions, %d answered NOERROR, %d differences", len(questions), answered, differ)
+	if answered < len(questions)*2/3 {
+		t.Errorf("only %d of %d questions have an answer: the model is broken", answered, len(questions))
+	}
+}
+
+// A bed is a bench with the model that is served on it.
+type bed struct {
+	*bench
+	names []string
+}
+
+// mustBench starts the model Internet, or skips where something is missing.
+func mustBench(t *testing.T, names int) *bed {
+	t.Helper()
+	if err := netns.Available(); err != nil {
+		t.Skip(err)
+	}
+	for _, program := range []string{"nsd", "unbound"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(program, "is not installed")
+		}
+	}
+	data, err := findData()
+	if err != nil {
+		t.Skip(err)
+	}
+	lists := []string{filepath.Join(data, "opendns-top-domains.txt"), filepath.Join(data, "opendns-random-domains.txt")}
+	m, err := newModel(filepath.Join(data, "root.zone.2022021501.gz"), lists, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	b, err := newBench(m, dir)
+	if err != nil {
+		t.Fatal(err, logs(dir))
+	}
+	t.Cleanup(b.net.Close)
+	return &bed{bench: b, names: m.names}
+}
+
+// questions are A, AAAA, MX, NS and TXT of each name, its www and a name that
+// does not exist.
+func (b *bed) questions() []dns.Question {
+	var all []dns.Question
+	for _, name := range b.names {
+		for _, typ := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeMX, dns.TypeNS, dns.TypeTXT} {
+			all = append(all, dns.Question{Name: name, Qtype: typ, Qclass: dns.ClassINET})
+		}
+		all = append(all,
+			dns.Question{Name: "www." + name, Qtype: dns.TypeA, Qclass: dns.ClassINET},
+			dns.Question{Name: "does-not-exist." + name, Qtype: dns.TypeA, Qclass: dns.ClassINET})
+	}
+	return all
+}
+
+// askAll returns what a resolver says to each question: rcode and answer
+// section, sorted, without TTLs.
+func (b *bed) askAll(t *testing.T, server netip.AddrPort, questions []dns.Question) []string {
+	t.Helper()
+	began := time.Now()
+	answers := make([]string, len(questions))
+	next := make(chan int)
+	var wait sync.WaitGroup
+	for range askers {
+		wait.Go(func() {
+			for i := range next {
+				answers[i] = b.say(server, questions[i])
+			}
+		})
+	}
+	for i := range questions {
+		next <- i
+	}
+	close(next)
+	wait.Wait()
+	t.Logf("%s answered %d questions in %.1f s", server, len(questions), time.Since(began).Seconds())
+	return answers
+}
+
+func (b *bed) say(server netip.AddrPort, question dns.Question) string {
+	q := new(dns.Msg).SetQuestion(question.Name, question.Qtype)
+	q.SetEdns0(1232, false)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	m, err := exchange(ctx, b.resolver, server, q)
+	if err != nil {
+		return "no answer: " + err.Error()
+	}
+	var records []string
+	for _, rr := range m.Answer {
+		rr.Header().Ttl = 0
+		records = append(records, rr.String())
+	}
+	slices.Sort(records)
+	return fmt.Sprint(dns.RcodeToString[m.Rcode], records)
+}
+
+// logs returns the end of each program's log.
+func logs(dir string) string {
+	var b strings.Builder
+	files, _ := filepath.Glob(filepath.Join(dir, "*.log"))
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err == nil && len(text) > 0 {
+			fmt.Fprintf(&b, "\n--- %s\n%s", filepath.Base(f), text[max(0, len(text)-1500):])
+		}
+	}
+	return b.String()
+}
