@@ -13,7 +13,7 @@ func suggest(name string, fields []field) string {
 		if len(name) > len(f.name)+maxTypos {
 			continue
 		}
-		if n := typos(strings.ToLower(name), f.name); n < least && n < len(f.name) {
+		if n := typos(strings.ToLower(name), f.name); n < least && n <= len(f.name)/2 {
 			best, least = f.name, n
 		}
 	}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"proxima/config"
+	"proxima/netsetup"
+)
+
+// inspect reads the file and prints everything that is wrong with it or, if
+// nothing is, with this host for it. The error says only that there is something.
+func inspect(out io.Writer, file string) error {
+	c, err := load(file)
+	var problems config.Problems
+	switch {
+	case errors.As(err, &problems):
+		fmt.Fprintln(out, err)
+		return fmt.Errorf("%s: not ok", file)
+	case err != nil:
+		return err
+	}
+	if file == "" {
+		file = "defaults"
+	}
+	for _, w := range c.Warnings {
+		fmt.Fprintf(out, "%s (warning)\n", w)
+	}
+	links := netsetup.Kernel()
+	if all, err := links.Interfaces(); err == nil && len(c.Anycast.Addresses) > 0 &&
+		!slices.ContainsFunc(all, func(l netsetup.Link) bool { return l.Name == c.Anycast.Interface }) {
+		fmt.Fprintf(out, "this host: anycast.interface: %s is absent and will be made, if the kernel has dummy links (warning)\n",
+			c.Anycast.Interface)
+	}
+	wrong := checkHost(c, links)
+	for _, err := range wrong {
+		fmt.Fprintf(out, "this host: %v\n", err)
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("%s: not ok on this host", file)
+	}
+	_, err = fmt.Fprintf(out, "%s: ok\n", file)
+	return err
+}
+
+// checkHost returns why serve would fail on this host, or serve nobody. It
+// changes nothing, and may run beside a daemon.
+func checkHost(c *config.Node, links netsetup.Links) []error {
+	var wrong []error
+	add := func(err error) {
+		if err != nil {
+			wrong = append(wrong, err)
+		}
+	}
+	_, err := readHints(c.Recursion.RootHints)
+	add(err)
+	_, err = findSources(c, links)
+	add(err)
+	present, err := hostAddresses(links)
+	add(err)
+	for _, a := range listenAddresses(c, present) {
+		if !a.IsUnspecified() && !slices.Contains(present, a) && !slices.Contains(serviceAddresses(c), a) {
+			add(fmt.Errorf("listen.addresses: %s is not on this host, nor among anycast.addresses", a))
+		}
+	}
+	if len(c.Anycast.Addresses) > 0 {
+		add(netsetup.CheckCapability())
+	}
+	add(checkPort(c.Listen.Port))
+	return wrong
+}
+
+// checkPort binds the port for a moment: whether it needs a privilege is the
+// kernel's to say. That it is taken is no fault, for the daemon may be running.
+func checkPort(port uint16) error {
+	at := net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port))
+	conn, err := net.ListenUDP("udp", at)
+	if errors.Is(err, syscall.EACCES) {
+		return fmt.Errorf("listen.port: %d needs CAP_NET_BIND_SERVICE, or net.ipv4.ip_unprivileged_port_start at %d or below", port, port)
+	}
+	if err == nil {
+		_ = conn.Close()
+	}
+	return nil
+}

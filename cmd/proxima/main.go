@@ -1,0 +1,124 @@
+// Command proxima is an anycast DNS resolver, and its operator's client.
+//
+// "proxima serve" reads its file, holds the anycast addresses, listens, and
+// answers; when its checks of itself pass, it asks the sidecar to announce the
+// addresses. A signal takes the same way back: the announcement first, the
+// addresses last. "proxima check" says what is wrong with a file, or with this
+// host for that file.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"proxima/config"
+)
+
+// version is set by the linker; without that, the build says what it knows.
+var version = ""
+
+func main() {
+	if err := command(os.Stdout).Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, describe(err))
+		os.Exit(1)
+	}
+}
+
+// describe returns what is printed for an error. Problems name their file
+// themselves.
+func describe(err error) string {
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		return err.Error()
+	}
+	return "proxima: " + err.Error()
+}
+
+// command returns the whole of the command line. What was asked for goes to
+// out, everything else to the standard error.
+func command(out io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "proxima",
+		Short:         "An anycast DNS resolver",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(serveCommand(), checkCommand(out), versionCommand(out))
+	return root
+}
+
+func serveCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Answer until SIGTERM or SIGINT; a second one hurries, a third one kills",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			signals := make(chan os.Signal, 2)
+			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+			return serve(file, signals)
+		},
+	}
+	configFlag(c, &file)
+	return c
+}
+
+func checkCommand(out io.Writer) *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Say what is wrong with a configuration file, and with this host for it",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return inspect(out, file) },
+	}
+	configFlag(c, &file)
+	return c
+}
+
+func configFlag(c *cobra.Command, file *string) {
+	c.Flags().StringVarP(file, "config", "c", "", "configuration file (default: none, every key has a default)")
+}
+
+func versionCommand(out io.Writer) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Say which version this is",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(out, "proxima %s %s %s/%s\n", release(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+// release returns the version of this program.
+func release() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+// load reads the configuration; no file means the defaults.
+func load(file string) (*config.Node, error) {
+	if file == "" {
+		return config.ParseNode("defaults", nil)
+	}
+	text, err := config.Read(file)
+	if err != nil {
+		return nil, err
+	}
+	return config.ParseNode(file, text)
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"proxima/config"
+	"proxima/resolver/iterate"
+)
+
+func mustParse(t testing.TB, text string) *config.Node {
+	t.Helper()
+	c, err := config.ParseNode("proxima.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func mustAddrs(texts ...string) []netip.Addr {
+	var all []netip.Addr
+	for _, text := range texts {
+		all = append(all, netip.MustParseAddr(text))
+	}
+	return all
+}
+
+func TestListenAddresses(t *testing.T) {
+	tests := []struct {
+		name    string
+		present []netip.Addr
+		want    []netip.Addr
+	}{
+		{"the defaults on a host with IPv6", mustAddrs("127.0.0.1", "::1"), mustAddrs("127.0.0.1", "::1")},
+		{"the defaults on a host without", mustAddrs("127.0.0.1"), mustAddrs("127.0.0.1")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := listenAddresses(mustParse(t, ""), tt.present); !slices.Equal(got, tt.want) {
+				t.Errorf("listen on %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestProbed(t *testing.T) {
+	const anycast = "listen: {addresses: [0.0.0.0, \"2001:db8:53::1\"]}\nanycast: {addresses: [198.51.100.1/32, 198.51.100.2/32, \"2001:db8:53::1/128\"]}\n"
+	tests := []struct {
+		name  string
+		text  string
+		bound string
+		want  string
+	}{
+		{"each address is asked itself", "", "192.0.2.1:53 [2001:db8::1]:53", "192.0.2.1:53 [2001:db8::1]:53"},
+		{"instead of a wildcard, its anycast addresses", anycast, "0.0.0.0:53 [2001:db8:53::1]:53",
+			"198.51.100.1:53 198.51.100.2:53 [2001:db8:53::1]:53"},
+		{"instead of a wildcard without those, loopback", "", "0.0.0.0:53 [::]:53", "127.0.0.1:53 [::1]:53"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var bound []netip.AddrPort
+			for _, b := range strings.Fields(tt.bound) {
+				bound = append(bound, netip.MustParseAddrPort(b))
+			}
+			var got []string
+			for _, a := range probed(mustParse(t, tt.text), bound) {
+				got = append(got, a.String())
+			}
+			if strings.Join(got, " ") != tt.want {
+				t.Errorf("asks %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestSourceFor(t *testing.T) {
+	sources := mustAddrs("192.0.2.10", "2001:db8::10")
+	tests := []struct {
+		name    string
+		to      string
+		sources []netip.Addr
+		want    netip.Addr
+	}{
+		{"a service address is asked from outside of it", "198.51.100.1", sources, sources[0]},
+		{"in its own family", "2001:db8:53::1", sources, sources[1]},
+		{"a loopback address from the like", "::1", sources, netip.Addr{}},
+		{"without a source the kernel chooses", "2001:db8:53::1", sources[:1], netip.Addr{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := sourceFor(netip.MustParseAddr(tt.to), tt.sources); got != tt.want {
+				t.Errorf("source = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestServerOptions_letTheNodeAskItself(t *testing.T) {
+	c := mustParse(t, `{listen: {addresses: [198.51.100.1, "::"]}, anycast: {addresses: [198.51.100.1/32, "2001:db8:53::1/128"]}, access: {allow: [203.0.113.0/24]}}`)
+	got := serverOptions(c, c.Listen.Addresses, mustAddrs("192.0.2.10"), nil).Allow
+	for _, a := range mustAddrs("203.0.113.7", "198.51.100.1", "2001:db8:53::1", "192.0.2.10") {
+		if !slices.ContainsFunc(got, func(p netip.Prefix) bool { return p.Contains(a) }) {
+			t.Errorf("%v may not ask: %v", a, got)
+		}
+	}
+	if slices.ContainsFunc(got, func(p netip.Prefix) bool { return p.Contains(netip.MustParseAddr("192.0.2.11")) }) {
+		t.Errorf("a stranger may ask: %v", got)
+	}
+}
+
+func TestWalkerOptions_mirrorTheFile(t *testing.T) {
+	c := mustParse(t, `
+listen: {addresses: [0.0.0.0, "::1", "2001:db8::10"]}
+anycast: {addresses: [198.51.100.1/32]}
+upstream: {deny: [192.0.2.0/24]}
+recursion:
+  qname_minimization: strict
+  forward: [{zone: corp.example, servers: [192.0.2.53], first: true}]
+  stub: [{zone: lab.example, servers: ["192.0.2.54@5353"]}]
+cache: {min_ttl: 1s, max_ttl: 2h, stale: 3h}
+`)
+	want := iterate.Options{
+		Zones: []iterate.Zone{
+			{Name: "corp.example.", Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Recursive: true, First: true},
+			{Name: "lab.example.", Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.54:5353")}},
+		},
+		Own: mustAddrs("198.51.100.1", "2001:db8::10"), Deny: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+		IPv4: true, Minimize: iterate.Strict, MinTTL: time.Second, MaxTTL: 2 * time.Hour, Stale: 3 * time.Hour,
+	}
+	if got := walkerOptions(c, nil, mustAddrs("192.0.2.10")); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestReadHints_namesTheKey(t *testing.T) {
+	bad := t.TempDir() + "/hints"
+	if err := os.WriteFile(bad, []byte(". NS a.example.\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{bad, bad + ".absent"} {
+		if _, err := readHints(file); err == nil || !strings.HasPrefix(err.Error(), "recursion.root_hints: ") || !strings.Contains(err.Error(), file) {
+			t.Errorf("error %v", err)
+		}
+	}
+}

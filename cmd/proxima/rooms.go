@@ -1,0 +1,208 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"proxima/bgpctl"
+	"proxima/cache"
+	"proxima/resolver"
+	"proxima/resolver/iterate"
+	"proxima/resolver/selection"
+	"proxima/resolver/upstream"
+	"proxima/server"
+)
+
+func (d *daemon) daemonRoom() prometheus.Collector {
+	return room[*daemon]{func() *daemon { return d }, []metric[*daemon]{
+		gauges("build_info", "1, with the version of the program.", "version",
+			func(_ *daemon, emit emit) { emit(1, release()) }),
+		total("netsetup_repairs", "Addresses and routes that went missing and were put back.",
+			func(d *daemon) uint64 { return d.repairs.Load() }),
+	}}
+}
+
+func (d *daemon) serverRoom() prometheus.Collector {
+	type stats = server.Stats
+	both := func(name, help string, of func(server.Traffic) uint64) metric[stats] {
+		return totals("server_"+name, help, "transport", func(s stats, emit emit) {
+			emit(float64(of(s.UDP)), "udp")
+			emit(float64(of(s.TCP)), "tcp")
+		})
+	}
+	return room[stats]{d.server.Stats, []metric[stats]{
+		both("queries", "Messages received, whatever they were.", func(t server.Traffic) uint64 { return t.Queries }),
+		both("replies", "Messages sent.", func(t server.Traffic) uint64 { return t.Replies }),
+		both("truncated", "Replies cut to size, with TC set.", func(t server.Traffic) uint64 { return t.Truncated }),
+		both("garbage", "Messages that deserve no reply.", func(t server.Traffic) uint64 { return t.Garbage }),
+		both("malformed", "Queries answered FORMERR.", func(t server.Traffic) uint64 { return t.FormErr }),
+		both("not_implemented", "Queries answered NOTIMP.", func(t server.Traffic) uint64 { return t.NotImp }),
+		both("bad_version", "Queries answered BADVERS.", func(t server.Traffic) uint64 { return t.BadVers }),
+		both("refused", "Queries of clients that may not ask.", func(t server.Traffic) uint64 { return t.Refused }),
+		both("overloaded", "Queries answered SERVFAIL because too many were in flight.",
+			func(t server.Traffic) uint64 { return t.Overloaded }),
+		both("silent", "Queries that were not answered on purpose.", func(t server.Traffic) uint64 { return t.Silent }),
+		both("read_errors", "Reads that failed.", func(t server.Traffic) uint64 { return t.ReadError }),
+		both("send_errors", "Replies that the kernel did not take.", func(t server.Traffic) uint64 { return t.SendError }),
+		gauge("server_inflight_queries", "Queries that wait for other servers.", func(s stats) int { return s.Inflight }),
+		total("server_panics", "Panics while answering, each answered SERVFAIL.", func(s stats) uint64 { return s.Panics }),
+		total("server_kernel_drops", "Datagrams dropped because a socket's queue was full.",
+			func(s stats) uint64 { return s.KernelDrops }),
+		gauge("server_connections", "TCP connections open.", func(s stats) int { return s.Conns }),
+		total("server_connections_accepted", "TCP connections admitted.", func(s stats) uint64 { return s.Accepted }),
+		total("server_connections_paused", "Times that a TCP connection was not read because it owed too much.",
+			func(s stats) uint64 { return s.Paused }),
+		totals("server_connections_refused", "TCP connections not admitted.", "reason", func(s stats, emit emit) {
+			emit(float64(s.AcceptError), "error")
+			emit(float64(s.ConnsFull), "full")
+			emit(float64(s.ClientFull), "client_full")
+		}),
+		totals("server_connections_closed", "TCP connections closed by the server.", "reason", func(s stats, emit emit) {
+			emit(float64(s.Evicted), "evicted")
+			emit(float64(s.Mute), "mute")
+			emit(float64(s.Idle), "idle")
+			emit(float64(s.Retired), "retired")
+			emit(float64(s.Stalled), "stalled")
+		}),
+	}}
+}
+
+func (d *daemon) resolverRoom() prometheus.Collector {
+	type stats = resolver.Stats
+	return room[stats]{d.resolver.Stats, []metric[stats]{
+		total("resolver_local", "Replies to special names, the node's own checks included.", func(s stats) uint64 { return s.Local }),
+		total("resolver_refused", "Replies that say no by policy.", func(s stats) uint64 { return s.Refused }),
+		total("resolver_lookups", "Questions worked on.", func(s stats) uint64 { return s.Flights }),
+		total("resolver_lookup_failures", "Questions that ended with an error.", func(s stats) uint64 { return s.Failed }),
+		total("resolver_recalled_failures", "Replies that repeat a remembered failure.", func(s stats) uint64 { return s.Recalled }),
+		total("resolver_stale", "Replies made of expired answers.", func(s stats) uint64 { return s.Stale }),
+		total("resolver_late", "Replies that say no because time ran out.", func(s stats) uint64 { return s.Late }),
+		total("resolver_busy", "Replies that say no because too many wait.", func(s stats) uint64 { return s.Busy }),
+		gauge("resolver_inflight_lookups", "Questions being worked on.", func(s stats) int { return s.Flying }),
+		gauge("resolver_waiting_clients", "Clients that wait for these.", func(s stats) int { return s.Waiters }),
+	}}
+}
+
+// cacheRoom has the answers and the remembered failures, apart.
+func (d *daemon) cacheRoom() prometheus.Collector {
+	type stats = [2]cache.Stats
+	each := func(of func(cache.Stats) float64) func(stats, emit) {
+		return func(s stats, emit emit) {
+			emit(of(s[0]), "answers")
+			emit(of(s[1]), "failures")
+		}
+	}
+	take := func() stats { return stats{d.answers.Stats(), d.failures.Stats()} }
+	return room[stats]{take, []metric[stats]{
+		gauges("cache_entries", "Answers stored.", "cache", each(func(s cache.Stats) float64 { return float64(s.Entries) })),
+		gauges("cache_used_bytes", "Memory in use.", "cache", each(func(s cache.Stats) float64 { return float64(s.Bytes) })),
+		gauges("cache_limit_bytes", "Memory that may be in use.", "cache", each(func(s cache.Stats) float64 { return float64(s.Memory) })),
+		totals("cache_puts", "Answers handed over to be stored.", "cache", each(func(s cache.Stats) float64 { return float64(s.Puts) })),
+		totals("cache_evictions", "Answers that made room for others.", "cache",
+			each(func(s cache.Stats) float64 { return float64(s.Evictions) })),
+		totals("cache_refused", "Answers not stored: too large, or without life.", "cache",
+			each(func(s cache.Stats) float64 { return float64(s.Refused) })),
+	}}
+}
+
+func (d *daemon) iterateRoom() prometheus.Collector {
+	type stats = iterate.Stats
+	return room[stats]{d.walker.Stats, []metric[stats]{
+		total("iterate_lookups", "Walks begun.", func(s stats) uint64 { return s.Lookups }),
+		total("iterate_failures", "Walks that ended with an error.", func(s stats) uint64 { return s.Failures }),
+		total("iterate_exchanges", "Queries to authoritative servers.", func(s stats) uint64 { return s.Exchanges }),
+		total("iterate_stream_exchanges", "Of these over TCP.", func(s stats) uint64 { return s.Streams }),
+		total("iterate_plain_exchanges", "Of these without EDNS.", func(s stats) uint64 { return s.Plain }),
+		total("iterate_timeouts", "Exchanges without a reply.", func(s stats) uint64 { return s.Timeouts }),
+		total("iterate_faults", "Exchanges that the network refused.", func(s stats) uint64 { return s.Faults }),
+		total("iterate_lame", "Replies worth nothing.", func(s stats) uint64 { return s.Lame }),
+		total("iterate_referrals", "Referrals followed.", func(s stats) uint64 { return s.Referrals }),
+		total("iterate_aliases", "CNAME and DNAME steps followed.", func(s stats) uint64 { return s.Aliases }),
+		total("iterate_server_lookups", "Lookups of name servers' addresses.", func(s stats) uint64 { return s.Servers }),
+		total("iterate_primes", "Times that the root's servers were learned.", func(s stats) uint64 { return s.Primes }),
+		gauge("iterate_cuts", "Delegations known.", func(s stats) int { return s.Cuts }),
+		totals("iterate_limited", "Questions that a limit ended.", "limit", func(s stats, emit emit) {
+			for name, n := range s.Limits {
+				emit(float64(n), name)
+			}
+		}),
+	}}
+}
+
+func (d *daemon) selectionRoom() prometheus.Collector {
+	type stats = selection.Stats
+	return room[stats]{d.servers.Stats, []metric[stats]{
+		gauge("selection_servers", "Servers remembered.", func(s stats) int { return s.Servers }),
+		total("selection_offers", "Servers chosen.", func(s stats) uint64 { return s.Offers }),
+		total("selection_explored", "Unknown servers tried although a better known one was there.",
+			func(s stats) uint64 { return s.Explored }),
+		total("selection_exhausted", "Times that no server was left.", func(s stats) uint64 { return s.Exhausted }),
+		total("selection_family_rests", "Times that IPv4 or IPv6 was found not to work.", func(s stats) uint64 { return s.FamilyRests }),
+		totals("selection_outcomes", "What came of asking servers.", "outcome", func(s stats, emit emit) {
+			for o, n := range s.Noted {
+				emit(float64(n), selection.Outcome(o).String())
+			}
+		}),
+	}}
+}
+
+func (d *daemon) upstreamRoom() prometheus.Collector {
+	type stats = upstream.Stats
+	return room[stats]{d.upstream.Stats, []metric[stats]{
+		gauge("upstream_inflight_exchanges", "Sockets in use.", func(s stats) int { return s.InFlight }),
+		totals("upstream_queries", "Questions sent.", "transport", func(s stats, emit emit) {
+			emit(float64(s.Datagrams), "udp")
+			emit(float64(s.Streams), "tcp")
+		}),
+		total("upstream_replies", "Replies accepted.", func(s stats) uint64 { return s.Replies }),
+		total("upstream_truncated", "Of these truncated.", func(s stats) uint64 { return s.Truncated }),
+		totals("upstream_failures", "Exchanges without a reply.", "reason", func(s stats, emit emit) {
+			emit(float64(s.Timeouts), "timeout")
+			emit(float64(s.Cancelled), "cancelled")
+			emit(float64(s.Failed), "network")
+			emit(float64(s.Busy), "busy")
+		}),
+		totals("upstream_ignored", "Packets that were no reply to what was asked.", "reason", func(s stats, emit emit) {
+			emit(float64(s.WrongAddress), "address")
+			emit(float64(s.WrongID), "id")
+			emit(float64(s.WrongQuestion), "question")
+			emit(float64(s.Malformed), "malformed")
+			emit(float64(s.ICMP), "icmp")
+		}),
+	}}
+}
+
+// keeperStats are what a Keeper counts and what it knows.
+type keeperStats struct {
+	bgpctl.Stats
+	bgpctl.Status
+}
+
+func (d *daemon) keeperRoom() prometheus.Collector {
+	type stats = keeperStats
+	states := []bgpctl.State{bgpctl.Withdrawn, bgpctl.Warmup, bgpctl.Announced, bgpctl.Draining}
+	take := func() stats { return stats{d.keeper.Stats(), d.keeper.Status()} }
+	return room[stats]{take, []metric[stats]{
+		total("bgpctl_rounds", "Rounds of checks.", func(s stats) uint64 { return s.Rounds }),
+		total("bgpctl_rounds_failed", "Rounds in which a check failed.", func(s stats) uint64 { return s.RoundsFailed }),
+		total("bgpctl_renewals", "Leases that the sidecar took.", func(s stats) uint64 { return s.Renewals }),
+		total("bgpctl_link_errors", "Leases that the sidecar did not take.", func(s stats) uint64 { return s.LinkErrors }),
+		gauge("bgpctl_healthy", "1 if the checks have passed for long enough.", func(s stats) int { return truth(s.Health.Up) }),
+		gauge("bgpctl_draining", "1 while the node takes its leave.", func(s stats) int { return truth(s.Draining) }),
+		gauge("bgpctl_announced_prefixes", "Prefixes that the sidecar announces.", func(s stats) int { return len(s.Sidecar.Announced) }),
+		gauges("bgpctl_state", "1 for the sidecar's state as last heard.", "state", func(s stats, emit emit) {
+			for _, state := range states {
+				emit(float64(truth(d.link != nil && s.Sidecar.State == state)), state.String())
+			}
+		}),
+		gauges("bgpctl_check_passing", "1 if the check passed in the last round.", "check", func(s stats, emit emit) {
+			for _, c := range s.Checks {
+				emit(float64(truth(c.Err == nil)), c.Name)
+			}
+		}),
+		totals("bgpctl_check_failures", "Rounds in which the check failed.", "check", func(s stats, emit emit) {
+			for _, c := range s.Checks {
+				emit(float64(c.Failures), c.Name)
+			}
+		}),
+	}}
+}

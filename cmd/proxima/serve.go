@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"proxima/bgpctl"
+	"proxima/cache"
+	"proxima/config"
+	"proxima/netsetup"
+	"proxima/resolver"
+	"proxima/resolver/iterate"
+	"proxima/resolver/selection"
+	"proxima/resolver/upstream"
+	"proxima/server"
+)
+
+// failureMemory is the room for remembered failures, in octets. 4 MiB, not
+// configurable: some ten thousand, each gone after a minute at most.
+const failureMemory = 4 << 20
+
+// primeLimit bounds how long the start waits for the root servers. 3 s, not
+// configurable. Without them the node serves all the same: the Internet behind
+// it is not its fault, and cached or local names need none.
+const primeLimit = 3 * time.Second
+
+// A daemon is everything that serve holds. It is built in the order of its
+// fields and taken apart in the other.
+type daemon struct {
+	c       *config.Node
+	log     *zap.Logger
+	links   netsetup.Links
+	listen  []netip.Addr
+	sources []netip.Addr
+
+	admin    net.Listener // nil = off
+	failures *cache.Cache
+	answers  *cache.Cache
+	servers  *selection.Table
+	upstream *upstream.Client
+	walker   *iterate.Walker
+	resolver *resolver.Resolver
+	claim    net.Listener    // see claimAddresses; nil without anycast addresses
+	setup    *netsetup.Setup // nil without anycast addresses
+	repairs  atomic.Uint64
+	server   *server.Server
+	link     *bgpctl.Socket // nil = nothing is announced
+	keeper   *bgpctl.Keeper
+}
+
+// serve is the daemon, from reading its file to its last log line.
+func serve(file string, signals <-chan os.Signal) error {
+	c, err := load(file)
+	if err != nil {
+		return err
+	}
+	log, err := newLog(c)
+	if err != nil {
+		return err
+	}
+	for _, w := range c.Warnings {
+		log.Warn("a key was ignored", zap.String("key", w.Key), zap.Int("line", w.Line), zap.String("reason", w.Reason))
+	}
+	d, err := start(c, log)
+	if err != nil {
+		return err
+	}
+	return d.run(signals)
+}
+
+// start builds a daemon whose sockets are bound. If a step fails, those before
+// it are undone.
+func start(c *config.Node, log *zap.Logger) (*daemon, error) {
+	d := &daemon{c: c, log: log, links: netsetup.Kernel()}
+	for _, step := range []func() error{
+		d.findAddresses, d.openAdmin, d.buildResolver, d.holdAddresses, d.openServer, d.buildKeeper,
+	} {
+		if err := step(); err != nil {
+			if d.admin != nil {
+				_ = d.admin.Close() // nobody was served yet
+			}
+			return nil, errors.Join(err, d.takeApart(), d.release())
+		}
+	}
+	return d, nil
+}
+
+func (d *daemon) findAddresses() error {
+	present, err := hostAddresses(d.links)
+	if err != nil {
+		return err
+	}
+	d.listen = listenAddresses(d.c, present)
+	d.sources, err = findSources(d.c, d.links)
+	return err
+}
+
+func (d *daemon) buildResolver() (err error) {
+	if d.answers, err = cache.New(cache.Options{Memory: d.c.Cache.Memory}); err != nil {
+		return err
+	}
+	if d.failures, err = cache.New(cache.Options{Memory: failureMemory}); err != nil {
+		return err
+	}
+	if d.upstream, err = upstream.New(upstream.Options{Sources: d.sources}); err != nil {
+		return err
+	}
+	hints, err := readHints(d.c.Recursion.RootHints)
+	if err != nil {
+		return err
+	}
+	d.servers = selection.New(0)
+	o := walkerOptions(d.c, hints, d.sources)
+	o.Exchanger, o.Selection, o.Cache = d.upstream, d.servers, d.answers
+	if d.walker, err = iterate.New(o); err != nil {
+		return err
+	}
+	d.resolver, err = resolver.New(resolver.Options{
+		Walker: d.walker, Cache: d.answers, Failures: d.failures, ID: d.c.Node.ID,
+	})
+	return err
+}
+
+// holdAddresses puts the anycast addresses in place. From here on the node may
+// be reached, but nothing is announced before the checks pass.
+func (d *daemon) holdAddresses() (err error) {
+	if len(d.c.Anycast.Addresses) == 0 {
+		return nil
+	}
+	if d.claim, err = claimAddresses(); err != nil {
+		return err
+	}
+	setup, err := netsetup.New(netsetup.Options{
+		Addresses: d.c.Anycast.Addresses, Interface: d.c.Anycast.Interface, Blackholes: d.c.BGP.Prefixes, Links: d.links,
+		OnRepair: func(what string) {
+			d.repairs.Add(1)
+			d.log.Warn("repaired what went missing", zap.String("what", what))
+		},
+		OnFault: func(err error) { d.log.Error("could not repair the addresses", zap.Error(err)) },
+	})
+	if err != nil {
+		return err
+	}
+	d.setup = setup
+	return setup.Ensure()
+}
+
+// claimAddresses makes this process the one that holds anycast addresses in
+// its network namespace: a second one, started by mistake, would take them away
+// when it ends. The claim is an abstract Unix socket (unix(7)), which belongs to
+// the network namespace and ends with the process, however that ends.
+func claimAddresses() (net.Listener, error) {
+	claim, err := net.Listen("unix", "@proxima/anycast")
+	if err != nil {
+		return nil, fmt.Errorf("another proxima holds the anycast addresses of this network namespace: %w", err)
+	}
+	return claim, nil
+}
+
+func (d *daemon) openServer() (err error) {
+	d.server, err = server.Listen(serverOptions(d.c, d.listen, d.sources, d.log))
+	return err
+}
+
+func (d *daemon) buildKeeper() (err error) {
+	o := keeperOptions(d.c, checks(d.c, d.server, d.setup, d.sources), d.asked, d.log)
+	if d.c.BGP.Socket != "" {
+		d.link = bgpctl.Dial(d.c.BGP.Socket)
+		o.Link = d.link
+	}
+	d.keeper, err = bgpctl.NewKeeper(o)
+	return err
+}
+
+// asked is how many questions came so far, without those for local names:
+// among these are the checks' own, and a drain would never go quiet.
+func (d *daemon) asked() uint64 {
+	local := d.resolver.Stats().Local // read first, so that it is not the larger
+	s := d.server.Stats()
+	return s.UDP.Queries + s.TCP.Queries - local
+}
+
+// run serves until a signal comes or a part fails, and then stops in order.
+func (d *daemon) run(signals <-chan os.Signal) error {
+	tasks, failed := errgroup.WithContext(context.Background())
+	keeping, endKeeping := context.WithCancel(context.Background())
+	watching, endWatching := context.WithCancel(context.Background())
+	defer endKeeping()
+	defer endWatching()
+	p := parts{endKeeping: endKeeping, kept: make(chan error, 1), endWatching: endWatching, watched: make(chan struct{})}
+
+	tasks.Go(func() error { return d.server.Serve(context.Background(), d.resolver) })
+	tasks.Go(func() error {
+		defer close(p.watched)
+		if d.setup == nil {
+			return nil
+		}
+		return d.setup.Watch(watching)
+	})
+	web := d.newAdmin()
+	tasks.Go(func() error { return d.serveAdmin(web) })
+	tasks.Go(func() error {
+		d.prime(keeping)
+		p.kept <- d.keeper.Run(keeping)
+		return nil
+	})
+	d.log.Info("started", zap.String("version", release()), zap.Stringers("listen", d.server.Addrs()),
+		zap.Stringers("sources", d.sources), zap.Stringers("anycast", d.c.Anycast.Addresses))
+
+	select {
+	case s := <-signals:
+		d.log.Info("stop was asked for", zap.Stringer("signal", s))
+	case <-failed.Done():
+		p.failed = true
+		d.log.Error("a part failed")
+	}
+	err := d.stop(p, signals)
+	web.Close() // requests in flight are worth nothing now
+	return errors.Join(tasks.Wait(), err)
+}
+
+// prime learns the root's servers, so that the first client need not wait for
+// that. A root that is silent is only a warning.
+func (d *daemon) prime(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, primeLimit)
+	defer cancel()
+	if err := d.walker.Prime(ctx); err != nil {
+		d.log.Warn("root servers did not answer", zap.Error(err))
+		return
+	}
+	d.log.Info("root servers answered")
+}

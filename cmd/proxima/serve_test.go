@@ -1,0 +1,363 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/zap"
+
+	"proxima/bgpctl"
+)
+
+// patience bounds what a test waits for. It is no measure of anything.
+const patience = 20 * time.Second
+
+// freePort returns a port of 127.0.0.1 that was free a moment ago.
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// A node is a daemon that serves 127.0.0.1 within the test. Its root is a stub
+// zone at a port where nobody answers.
+type node struct {
+	*daemon
+	dns, web string
+	signals  chan os.Signal
+	ended    chan error
+}
+
+func startNode(t *testing.T, more string) *node {
+	t.Helper()
+	port, web := freePort(t), freePort(t)
+	c := mustParse(t, fmt.Sprintf(`
+node: {id: test1}
+listen: {addresses: [127.0.0.1], port: %d}
+admin: {listen: "127.0.0.1:%d"}
+recursion: {stub: [{zone: ., servers: ["127.0.0.1@1"]}]}
+health: {every: 100ms, rise: 1}
+%s`, port, web, more))
+	d, err := start(c, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{d, fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("http://127.0.0.1:%d", web),
+		make(chan os.Signal, 2), make(chan error, 1)}
+	go func() { n.ended <- n.run(n.signals) }()
+	t.Cleanup(func() { n.stop(t) })
+	return n
+}
+
+// stop asks the node to end, and hurries it.
+func (n *node) stop(t *testing.T) {
+	for {
+		select {
+		case n.signals <- syscall.SIGTERM:
+		case err := <-n.ended:
+			if err != nil {
+				t.Errorf("run = %v", err)
+			}
+			n.ended <- nil // for whoever asks again
+			return
+		case <-time.After(patience):
+			t.Fatal("the node did not end")
+		}
+	}
+}
+
+// await polls until what is true.
+func await(t *testing.T, claim string, what func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if what() {
+			return
+		}
+	}
+	t.Fatalf("not within %v: %s", patience, claim)
+}
+
+func get(url string) (status int, body string) {
+	r, err := http.Get(url)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return r.StatusCode, string(text)
+}
+
+func TestServe_answersAndEndsOnASignal(t *testing.T) {
+	n := startNode(t, "")
+	for _, network := range []string{"udp", "tcp"} {
+		q := new(dns.Msg)
+		q.SetQuestion("id.server.", dns.TypeTXT)
+		q.Question[0].Qclass = dns.ClassCHAOS
+		r, _, err := (&dns.Client{Net: network}).Exchange(q, n.dns)
+		if err != nil || len(r.Answer) != 1 || r.Answer[0].(*dns.TXT).Txt[0] != "test1" {
+			t.Errorf("%s: %v %v", network, r, err)
+		}
+	}
+	await(t, "the node is ready", func() bool { status, _ := get(n.web + "/readyz"); return status == http.StatusOK })
+	if status, body := get(n.web + "/healthz"); status != http.StatusOK || body != "ok\n" {
+		t.Errorf("/healthz: %d %q", status, body)
+	}
+	n.stop(t)
+	for _, address := range []string{n.dns, strings.TrimPrefix(n.web, "http://")} {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Errorf("after the end: %v", err)
+			continue
+		}
+		l.Close()
+	}
+}
+
+func TestServe_failedStartNamesTheReasonAndLeavesNothing(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	free := freePort(t)
+	tests := []struct {
+		name string
+		text string
+		want string
+	}{
+		{"the admin address is taken", fmt.Sprintf(`{listen: {addresses: [127.0.0.1], port: %d}, admin: {listen: "127.0.0.1:%d"}}`, free, port), "admin.listen: "},
+		{"the DNS port is taken", fmt.Sprintf(`{listen: {addresses: [127.0.0.1], port: %d}, admin: {listen: "127.0.0.1:%d"}}`, port, free), fmt.Sprintf("127.0.0.1:%d", port)},
+		{"a source is not here", fmt.Sprintf(`{listen: {addresses: [127.0.0.1], port: %d}, upstream: {sources: [203.0.113.77]}}`, free), "203.0.113.77 is not on this host"},
+		{"the hints cannot be read", fmt.Sprintf(`{listen: {addresses: [127.0.0.1], port: %d}, admin: {listen: ""}, recursion: {root_hints: /nowhere/hints}}`, free), "recursion.root_hints: open /nowhere/hints"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := start(mustParse(t, tt.text), zap.NewNop()); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("start = %v, want %q", err, tt.want)
+			}
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", free))
+			if err != nil {
+				t.Fatalf("left behind: %v", err)
+			}
+			l.Close()
+		})
+	}
+}
+
+func TestMetrics_passTheLinter(t *testing.T) {
+	n := startNode(t, "")
+	problems, err := testutil.GatherAndLint(n.newRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestMetrics_namePackages(t *testing.T) {
+	n := startNode(t, "")
+	families, err := n.newRegistry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooms := map[string]bool{"build": true, "netsetup": true, "server": true, "resolver": true, "cache": true,
+		"iterate": true, "selection": true, "upstream": true, "bgpctl": true}
+	seen := map[string]bool{}
+	for _, f := range families {
+		name, ours := strings.CutPrefix(f.GetName(), "proxima_")
+		room, _, _ := strings.Cut(name, "_")
+		if ours && !rooms[room] {
+			t.Errorf("%s names no package", f.GetName())
+		}
+		seen[room] = ours
+	}
+	for room := range rooms {
+		if !seen[room] {
+			t.Errorf("no metric of %s", room)
+		}
+	}
+}
+
+func TestAdmin_servesMetrics(t *testing.T) {
+	n := startNode(t, "")
+	status, body := get(n.web + "/metrics")
+	for _, want := range []string{"proxima_server_queries_total{transport=\"udp\"}", "go_goroutines", "process_open_fds"} {
+		if status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("/metrics: %d without %s", status, want)
+		}
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	up := bgpctl.Health{Up: true}
+	failed := []bgpctl.Result{{Name: "dns", Err: io.EOF}}
+	announced := bgpctl.Reply{State: bgpctl.Announced}
+	tests := []struct {
+		name      string
+		status    bgpctl.Status
+		announces bool
+		want      string
+	}{
+		{"checks pass, nothing to announce", bgpctl.Status{Health: up}, false, ""},
+		{"checks pass and the sidecar announces", bgpctl.Status{Health: up, Sidecar: announced}, true, ""},
+		{"the sidecar warms up", bgpctl.Status{Health: up, Sidecar: bgpctl.Reply{State: bgpctl.Warmup, Reason: "3 of 10"}}, true, "sidecar: WARMUP 3 of 10"},
+		{"the health is still down", bgpctl.Status{}, false, "the checks have not passed for long enough"},
+		{"a check fails", bgpctl.Status{Health: up, Checks: failed}, false, "check dns: EOF"},
+		{"a drain", bgpctl.Status{Health: up, Draining: true}, false, "draining"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			if err := readiness(tt.status, tt.announces); err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("readiness = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// sidecar stands in for proxima-bgp: it announces what is wished, and drains
+// until it is told to have done.
+type sidecar struct {
+	path   string
+	wishes chan bgpctl.Wish // each change
+	done   chan struct{}    // close it to end a drain
+}
+
+func startSidecar(t *testing.T) *sidecar {
+	t.Helper()
+	s := &sidecar{filepath.Join(t.TempDir(), "s"), make(chan bgpctl.Wish, 16), make(chan struct{})}
+	l, err := net.Listen("unixpacket", s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.talk(conn)
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-ended })
+	return s
+}
+
+func (s *sidecar) talk(conn net.Conn) {
+	last := bgpctl.Wish(255)
+	buf := make([]byte, bgpctl.MaxDatagram)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		lease, err := bgpctl.ParseLease(buf[:n])
+		if err != nil {
+			return
+		}
+		if lease.Wish != last {
+			last = lease.Wish
+			s.wishes <- last
+		}
+		reply := bgpctl.Reply{Version: bgpctl.ProtocolVersion, Seq: lease.Seq}
+		switch lease.Wish {
+		case bgpctl.Up:
+			reply.State, reply.Announced = bgpctl.Announced, lease.Prefixes
+		case bgpctl.Drain:
+			reply.State, reply.Announced = bgpctl.Draining, lease.Prefixes
+			select {
+			case <-s.done:
+				reply.State, reply.Announced = bgpctl.Withdrawn, nil
+			default:
+			}
+		}
+		datagram, err := reply.Encode()
+		if err != nil {
+			return
+		}
+		if _, err := conn.Write(datagram); err != nil {
+			return
+		}
+	}
+}
+
+// wished fails unless the next wish is w.
+func (s *sidecar) wished(t *testing.T, w bgpctl.Wish) {
+	t.Helper()
+	select {
+	case got := <-s.wishes:
+		if got != w {
+			t.Fatalf("wish = %v, want %v", got, w)
+		}
+	case <-time.After(patience):
+		t.Fatalf("no wish %v", w)
+	}
+}
+
+func startAnnounced(t *testing.T, s *sidecar) *node {
+	n := startNode(t, fmt.Sprintf("bgp: {socket: %s, prefixes: [198.51.100.0/24], lease: 1s}\n", s.path))
+	s.wished(t, bgpctl.Up)
+	await(t, "the node is ready", func() bool { status, _ := get(n.web + "/readyz"); return status == http.StatusOK })
+	return n
+}
+
+func TestServe_drainsBeforeItEnds(t *testing.T) {
+	s := startSidecar(t)
+	n := startAnnounced(t, s)
+	n.signals <- syscall.SIGTERM
+	s.wished(t, bgpctl.Drain)
+	await(t, "the node is no longer ready", func() bool {
+		status, _ := get(n.web + "/readyz")
+		return status == http.StatusServiceUnavailable
+	})
+	q := new(dns.Msg)
+	q.SetQuestion("localhost.", dns.TypeA)
+	if r, err := dns.Exchange(q, n.dns); err != nil || len(r.Answer) != 1 {
+		t.Errorf("while draining: %v %v", r, err)
+	}
+	close(s.done)
+	s.wished(t, bgpctl.Down)
+	select {
+	case err := <-n.ended:
+		n.ended <- err
+		if err != nil {
+			t.Errorf("run = %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the node did not end")
+	}
+}
+
+func TestServe_secondSignalWithdrawsAtOnce(t *testing.T) {
+	s := startSidecar(t)
+	n := startAnnounced(t, s)
+	n.signals <- syscall.SIGTERM
+	s.wished(t, bgpctl.Drain)
+	n.signals <- syscall.SIGTERM
+	s.wished(t, bgpctl.Down)
+}
