@@ -234,8 +234,8 @@ func (d *daemon) prime(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, primeLimit)
 	defer cancel()
 	if err := d.walker.Prime(ctx); err != nil {
-		d.log.Warn("root servers did not answer", zap.Error(err))
+		d.log.Warn("root could not be primed", zap.Error(err))
 		return
 	}
-	d.log.Info("root servers answered")
+	d.log.Info("root was primed")
 }

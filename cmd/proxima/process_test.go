@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/vishvananda/netlink"
+
+	"proxima/test/netns"
+)
+
+// asProxima makes a run of the test's own binary be the program.
+const asProxima = "PROXIMA_TEST_AS_PROXIMA"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProxima) != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// A host is a namespace with a unicast address of each family on lo and a file
+// for a node that holds two anycast ones.
+type host struct {
+	*netns.Host
+	file string
+}
+
+func newHost(t *testing.T) *host {
+	t.Helper()
+	if err := netns.Available(); err != nil {
+		t.Skip(err)
+	}
+	n := netns.New()
+	t.Cleanup(n.Close)
+	h, err := n.Host("node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Addr("lo", netip.MustParsePrefix("192.0.2.10/32"), netip.MustParsePrefix("2001:db8::10/128")); err != nil {
+		t.Fatal(err)
+	}
+	return &host{h, mustWrite(t, `
+node: {id: test1}
+listen: {addresses: [198.51.100.1, "2001:db8:53::1"], port: 53}
+anycast: {addresses: [198.51.100.1/32, "2001:db8:53::1/128"]}
+recursion: {stub: [{zone: ., servers: ["192.0.2.99"]}]}
+health: {every: 100ms, rise: 1}
+bgp: {prefixes: [198.51.100.0/24, "2001:db8:53::/48"]}
+`)}
+}
+
+// start runs proxima with what it logs going to log.
+func (h *host) start(t *testing.T, log io.Writer) *netns.Program {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe", "serve", "-c", h.file)
+	cmd.Env = append(os.Environ(), asProxima+"=1")
+	cmd.Stderr = log
+	p, err := h.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// console is where a node logs if somebody watches the test.
+func console() io.Writer {
+	if testing.Verbose() {
+		return os.Stderr
+	}
+	return io.Discard
+}
+
+// answers reports whether both addresses say who they are.
+func (h *host) answers() bool {
+	for _, to := range []string{"198.51.100.1:53", "[2001:db8:53::1]:53"} {
+		conn, err := h.Dial(context.Background(), "udp", to)
+		if err != nil {
+			return false
+		}
+		q := new(dns.Msg)
+		q.SetQuestion("id.server.", dns.TypeTXT)
+		q.Question[0].Qclass = dns.ClassCHAOS
+		c := dns.Client{Timeout: time.Second}
+		r, _, err := c.ExchangeWithConn(q, &dns.Conn{Conn: conn})
+		conn.Close()
+		if err != nil || len(r.Answer) != 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// held lists the anycast addresses and blackhole routes that are in place.
+func (h *host) held(t *testing.T) string {
+	t.Helper()
+	var held []string
+	addresses, err := h.Netlink().AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addresses {
+		if text := a.IPNet.String(); strings.HasPrefix(text, "198.51.100.") || strings.HasPrefix(text, "2001:db8:53:") {
+			held = append(held, text)
+		}
+	}
+	routes, err := h.Netlink().RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Type: syscall.RTN_BLACKHOLE}, netlink.RT_FILTER_TYPE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range routes {
+		held = append(held, "blackhole "+r.Dst.String())
+	}
+	return strings.Join(held, ", ")
+}
+
+const allHeld = "198.51.100.1/32, 2001:db8:53::1/128, blackhole 198.51.100.0/24, blackhole 2001:db8:53::/48"
+
+// end stops a program and fails unless it ends well.
+func end(t *testing.T, p *netns.Program) {
+	t.Helper()
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.Done():
+		if p.Err() != nil {
+			t.Errorf("proxima ended: %v", p.Err())
+		}
+	case <-time.After(patience):
+		t.Fatal("proxima did not end")
+	}
+}
+
+func TestServe_holdsAddressesWhileItRuns(t *testing.T) {
+	h := newHost(t)
+	p := h.start(t, console())
+	await(t, "the node answers", h.answers)
+	if got := h.held(t); got != allHeld {
+		t.Errorf("held: %s", got)
+	}
+	end(t, p)
+	if got := h.held(t); got != "" {
+		t.Errorf("left behind: %s", got)
+	}
+}
+
+func TestServe_startsAfterAKillAtAnyMoment(t *testing.T) {
+	h := newHost(t)
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 15 {
+		p := h.start(t, io.Discard)
+		time.Sleep(time.Duration(r.IntN(120)) * time.Millisecond) // the moment, not a wait for anything
+		if r.IntN(3) == 0 {
+			_ = p.Process.Signal(syscall.SIGTERM)
+			time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond)
+		}
+		p.Kill()
+	}
+	p := h.start(t, console())
+	await(t, "the node answers", h.answers)
+	end(t, p)
+	if got := h.held(t); got != "" {
+		t.Errorf("left behind: %s", got)
+	}
+}
+
+func TestServe_secondProcessLeavesTheFirstAlone(t *testing.T) {
+	h := newHost(t)
+	p := h.start(t, console())
+	await(t, "the node answers", h.answers)
+	other := *h
+	other.file = mustWrite(t, `
+listen: {addresses: [198.51.100.1], port: 5353}
+anycast: {addresses: [198.51.100.1/32]}
+admin: {listen: ""}
+`)
+	var log strings.Builder
+	second := other.start(t, &log)
+	select {
+	case <-second.Done():
+	case <-time.After(patience):
+		t.Fatal("the second did not end")
+	}
+	if second.Err() == nil || !strings.Contains(log.String(), "another proxima holds the anycast addresses") {
+		t.Errorf("the second ended with %v: %s", second.Err(), log.String())
+	}
+	if got := h.held(t); got != allHeld || !h.answers() {
+		t.Errorf("held: %s", got)
+	}
+	end(t, p)
+}
