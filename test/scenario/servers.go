@@ -1,0 +1,100 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"proxima/test/sim"
+)
+
+// roundTrip is how long every exchange with a server takes.
+const roundTrip = 10 * time.Millisecond
+
+// maxExchanges bounds the exchanges between two QUERY steps, so that a
+// resolver that asks for ever ends as an error of the scenario.
+const maxExchanges = 10_000
+
+// servers is the network of a scenario, an iterate.Exchanger.
+type servers struct {
+	spans  []*span
+	nobody *sim.Internet // where no span is: silence
+
+	mu   sync.Mutex
+	step int
+	sent []exchange
+}
+
+// An exchange is a query that was sent.
+type exchange struct {
+	to     netip.Addr
+	q      *dns.Msg
+	stream bool
+}
+
+func newServers(spans []*span) *servers {
+	return &servers{spans: spans, nobody: sim.New(zoneSeed)}
+}
+
+// Exchange asks the first span that holds now and has something to say.
+func (v *servers) Exchange(ctx context.Context, to netip.AddrPort, q *dns.Msg, stream bool) (*dns.Msg, error) {
+	step, err := v.note(exchange{to.Addr().Unmap(), q.Copy(), stream})
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range v.spans {
+		if step < s.first || step > s.last || !slices.Contains(s.addrs, to.Addr().Unmap()) {
+			continue
+		}
+		for _, e := range s.entries {
+			if e.takes(q, stream) {
+				return e.say(ctx, to, q)
+			}
+		}
+		if len(s.zones) > 0 {
+			return s.internet.Exchange(ctx, to, q, stream)
+		}
+	}
+	return v.nobody.Exchange(ctx, to, q, stream)
+}
+
+// say waits as long as the entry wants and says it.
+func (e *entry) say(ctx context.Context, to netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
+	n := sim.New(zoneSeed)
+	n.Delay(to.Addr(), roundTrip+e.sleep)
+	n.Spoof(to.Addr(), func(q, _ *dns.Msg, _ bool) *dns.Msg { return e.answer(q) })
+	return n.Exchange(ctx, to, q, false)
+}
+
+// note remembers an exchange and returns the step that is played.
+func (v *servers) note(x exchange) (int, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.sent) >= maxExchanges {
+		return 0, fmt.Errorf("scenario: more than %d exchanges", maxExchanges)
+	}
+	v.sent = append(v.sent, x)
+	return v.step, nil
+}
+
+// enter goes to a step; forget begins a new list of exchanges.
+func (v *servers) enter(step int, forget bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.step = step
+	if forget {
+		v.sent = nil
+	}
+}
+
+// list returns the exchanges since the last list began.
+func (v *servers) list() []exchange {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.sent)
+}
