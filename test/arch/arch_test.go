@@ -58,6 +58,7 @@ var may = map[string][]string{
 	"test/netns":           anything,
 	"test/router":          anything,
 	"test/peers":           anything,
+	"test/node":            anything,
 }
 
 var anything = []string{"*"}

@@ -168,6 +168,24 @@ func (h *Host) Route(dst netip.Prefix, via netip.Addr) error {
 	return nil
 }
 
+// RouteOver adds or replaces the route to dst over one link, by a next hop that
+// need not share a prefix with it: a link-local one, or the other end of an
+// unnumbered link. Without a next hop, dst is on the link itself.
+func (h *Host) RouteOver(link string, dst netip.Prefix, via netip.Addr) error {
+	l, err := h.handle.LinkByName(link)
+	if err != nil {
+		return fmt.Errorf("netns: %s/%s: %w", h.Name, link, err)
+	}
+	r := &netlink.Route{LinkIndex: l.Attrs().Index, Dst: ipNet(dst), Scope: netlink.SCOPE_LINK}
+	if via.IsValid() {
+		r.Gw, r.Flags, r.Scope = via.AsSlice(), int(netlink.FLAG_ONLINK), netlink.SCOPE_UNIVERSE
+	}
+	if err := h.handle.RouteReplace(r); err != nil {
+		return fmt.Errorf("netns: %s: route %s over %s: %w", h.Name, dst, link, err)
+	}
+	return nil
+}
+
 // Forward makes the host a router.
 func (h *Host) Forward() error {
 	return errors.Join(
