@@ -24,11 +24,12 @@ type asking struct {
 }
 
 // ask asks the servers of cut one after another until one says something
-// useful. After so many faults it gives up.
-func (t *task) ask(ctx context.Context, cut *Cut, q dns.Question, faults int) (*verdict, error) {
+// useful, or all tries are used up: those for this question, of which patience
+// is the number, or those for the zone.
+func (t *task) ask(ctx context.Context, cut *Cut, q dns.Question, patience int) (*verdict, error) {
 	a := &asking{t: t, cut: cut, q: q, streams: make(map[netip.AddrPort]bool)}
 	a.servers = t.serversOf(cut, time.Now())
-	for a.tally.failed() < faults {
+	for a.tally.failed() < patience && !t.b.dead(cut.key()) {
 		to, timeout, ok := t.w.next(a.servers.addrs, a.tried)
 		if !ok {
 			found, err := a.servers.more(ctx)
@@ -36,20 +37,26 @@ func (t *task) ask(ctx context.Context, cut *Cut, q dns.Question, faults int) (*
 				return nil, err
 			}
 			if !found {
-				return nil, a.tally.failure(q.Name, cut.Zone)
+				return nil, a.tally.failure(q.Name, cut.Zone, false)
 			}
 			continue
 		}
 		a.tried = append(a.tried, to)
 		v, err := a.try(ctx, to, timeout)
-		if err != nil || v != nil {
-			return v, err
+		if err != nil {
+			return nil, err
 		}
+		if v != nil {
+			t.b.forgive(cut.key())
+			return v, nil
+		}
+		t.b.fault(cut.key())
 	}
-	if faults == maxFaults {
+	dead := t.b.dead(cut.key())
+	if dead {
 		t.w.counts.limits[limitFaults].Add(1)
 	}
-	return nil, a.tally.failure(q.Name, cut.Zone)
+	return nil, a.tally.failure(q.Name, cut.Zone, dead)
 }
 
 // next chooses a server.
@@ -120,7 +127,7 @@ func (a *asking) exchange(ctx context.Context, to netip.AddrPort, timeout time.D
 		a.t.b.receive(size(reply))
 		return reply, nil
 	case ctx.Err() != nil:
-		return nil, late(ctx, a.t.q.Name)
+		return nil, late(a.t.q.Name)
 	case errors.Is(err, context.DeadlineExceeded):
 		w.counts.timeouts.Add(1)
 		a.tally.timeouts++

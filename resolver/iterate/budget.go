@@ -14,7 +14,8 @@ type Budget struct {
 	Lookups   int        // name servers whose addresses are looked up
 	Empty     int        // of these, so many may have none
 
-	names map[string]int // exchanges so far, by name
+	names  map[string]int // exchanges so far, by name
+	faults map[string]int // tries in vain in a row, by Cut.key
 }
 
 // NewBudget returns the full purse of one client query.
@@ -27,6 +28,7 @@ func NewBudget() *Budget {
 		Lookups:   maxLookups,
 		Empty:     maxEmptyLookups,
 		names:     make(map[string]int),
+		faults:    make(map[string]int),
 	}
 }
 
@@ -80,4 +82,25 @@ func (b *Budget) foundNothing() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.Empty--
+}
+
+// fault notes a try in vain at zone.
+func (b *Budget) fault(zone string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.faults[zone]++
+}
+
+// forgive forgets the tries in vain at zone, because one was not.
+func (b *Budget) forgive(zone string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.faults, zone)
+}
+
+// dead reports whether zone is given up.
+func (b *Budget) dead(zone string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.faults[zone] >= maxFaults
 }

@@ -28,6 +28,15 @@ type Server struct {
 	Addrs []netip.AddrPort
 }
 
+// key names the cut in a Budget: the servers to which a zone is forwarded are
+// not the zone's own.
+func (c *Cut) key() string {
+	if c.recursive {
+		return "forward " + c.Zone
+	}
+	return c.Zone
+}
+
 // descend makes the cut that v, a referral from the servers of parent, tells
 // of at time at. Of too many servers it takes a random choice.
 func (w *Walker) descend(parent *Cut, v *verdict, at time.Time) *Cut {

@@ -46,13 +46,16 @@ type tally struct {
 	reason           string // of the last lame reply
 }
 
-// failed is how many tries were in vain.
+// failed is how many tries were in vain. They count in the Budget too.
 func (t *tally) failed() int { return t.timeouts + t.faults + t.lame }
 
-// failure is the error when nobody at the servers of zone answered for name.
-func (t *tally) failure(name, zone string) *Error {
+// failure is the error when nobody at the servers of zone answered for name;
+// dead says that the zone was given up.
+func (t *tally) failure(name, zone string, dead bool) *Error {
 	e := &Error{Name: name, Code: wire.EDENoReachableAuthority}
 	switch {
+	case t.failed() == 0 && dead:
+		e.Reason = fmt.Sprintf("the servers of %s were given up", zone)
 	case t.failed() == 0:
 		e.Reason = fmt.Sprintf("no address for the servers of %s", zone)
 	case t.lame > 0:

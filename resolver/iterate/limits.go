@@ -37,6 +37,12 @@ const (
 	// maxEmptyLookups ends these lookups when so many found no address. 5, as
 	// Unbound and Knot Resolver: names that somebody made up have none.
 	maxEmptyLookups = 5
+
+	// maxFaults bounds the tries in vain at one zone with no useful reply in
+	// between; then the zone is given up. 10: five servers twice, and at 400 ms
+	// each about what a client waits. It counts over the tree, because in
+	// NRDelegation (CVE-2022-3204) each question alone looks harmless.
+	maxFaults = 10
 )
 
 // Limits of one question of the tree, and of one zone on its way.
@@ -61,13 +67,8 @@ const (
 	// both families. Many names for one address count once (CVE-2026-3592).
 	maxZoneAddresses = 26
 
-	// maxFaults ends the asking at one cut when so many tries for one question
-	// failed. 16, so that a zone of silent servers costs no more than 16
-	// packets, and at 400 ms each not more than the client waits.
-	maxFaults = 16
-
-	// maxMinimizedFaults is maxFaults while the name is shortened: then the full
-	// name is asked, RFC 9156 section 2.3. 3, as Unbound.
+	// maxMinimizedFaults bounds the tries in vain for a shortened name; then the
+	// full one is asked, RFC 9156 section 2.3. 3, as Unbound.
 	maxMinimizedFaults = 3
 
 	// maxRRset bounds the records of one type at one name. 256; more are not

@@ -3,7 +3,6 @@ package iterate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -164,7 +163,7 @@ func (t *task) start(ctx context.Context, q dns.Question) (*Cut, error) {
 	}
 	cut := t.w.root(ctx)
 	if ctx.Err() != nil {
-		return nil, late(ctx, q.Name)
+		return nil, late(q.Name)
 	}
 	return cut, nil
 }
@@ -179,10 +178,10 @@ func (w *Walker) learn(parent *Cut, v *verdict, at time.Time) *Cut {
 	return cut
 }
 
-// late is the error when ctx ended while name was being resolved.
-func late(ctx context.Context, name string) *Error {
+// late is the error when time ran out while name was being resolved.
+func late(name string) *Error {
 	return &Error{
 		Name: name, Code: wire.EDENoReachableAuthority, spent: true,
-		Reason: fmt.Sprintf("time ran out: %v", context.Cause(ctx)),
+		Reason: "no answer in time",
 	}
 }

@@ -1,0 +1,180 @@
+package iterate
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"proxima/test/sim"
+
+	"github.com/miekg/dns"
+)
+
+// evilAddr serves evil.example., whatever a case makes of it.
+var evilAddr = netip.MustParseAddr("192.0.2.66")
+
+// repeat joins n lines made from their number.
+func repeat(n int, line string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, strings.ReplaceAll(line, "#", "%[1]d"), i)
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func TestWalker_staysCheap(t *testing.T) {
+	tests := []struct {
+		name     string
+		evil     string // zone text of evil.example.
+		harm     func(n *sim.Internet)
+		question string
+		most     int // exchanges
+		within   time.Duration
+	}{
+		{
+			"100 servers without glue in a victim's zone (NXNS)",
+			repeat(100, "sub NS ns#.one.example."), nil,
+			"www.sub.evil.example. A", 20, time.Second,
+		},
+		{
+			"1,500 servers without glue in a victim's zone (NXNS)",
+			repeat(1500, "sub NS ns#.one.example."), nil,
+			"www.sub.evil.example. A", 20, time.Second,
+		},
+		{
+			"200 servers in a silent zone (NRDelegation)",
+			repeat(200, "sub NS ns#.one.example."),
+			func(n *sim.Internet) { n.Drop(oneAddr, oneAddr6) },
+			"www.sub.evil.example. A", 20, 4500 * time.Millisecond,
+		},
+		{
+			"10 servers on the same 20 silent addresses",
+			repeat(10, "sub NS ns#.sub") + sharedGlue(10, 20), nil,
+			"www.sub.evil.example. A", 20, 7 * time.Second,
+		},
+		{
+			"an endless chain of aliases",
+			"", func(n *sim.Internet) { n.Spoof(evilAddr, endlessAliases) },
+			"c0.evil.example. A", 15, time.Second,
+		},
+		{
+			"aliases, each to a zone with servers that do not exist (CAMP)",
+			"", func(n *sim.Internet) { n.Spoof(evilAddr, camp) },
+			"c.z0.evil.example. A", 60, 4500 * time.Millisecond,
+		},
+		{
+			"two zones whose servers lie in each other",
+			"", nil,
+			"www.cycle1.example. A", 10, time.Second,
+		},
+		{
+			"a name of 120 labels",
+			"", nil,
+			strings.Repeat("a.", 118) + "evil.example. A", 16, time.Second,
+		},
+		{
+			"a server that refers to itself, up and sideways for ever",
+			"", func(n *sim.Internet) {
+				n.Spoof(evilAddr, func(q, honest *dns.Msg, _ bool) *dns.Msg {
+					honest.Authoritative, honest.Answer, honest.Rcode = false, nil, dns.RcodeSuccess
+					honest.Ns = []dns.RR{&dns.NS{Hdr: dns.RR_Header{Name: "evil.example.", Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 60}, Ns: "ns.evil.example."}}
+					return honest
+				})
+			},
+			"www.evil.example. A", 6, time.Second,
+		},
+		{
+			"a server that cuts streams too",
+			"", func(n *sim.Internet) {
+				n.Spoof(evilAddr, func(q, honest *dns.Msg, _ bool) *dns.Msg {
+					honest.Truncated = true
+					return honest
+				})
+			},
+			"www.evil.example. A", 8, time.Second,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, tld := testInternetAndTLD()
+				tld.Add("evil NS ns.evil\nns.evil A 192.0.2.66\n")
+				n.Zone("evil.example.", "@ NS ns\nns A 192.0.2.66\n"+tt.evil, evilAddr)
+				if tt.harm != nil {
+					tt.harm(n)
+				}
+				w := mustWalker(t, n, nil)
+				began := time.Now()
+				got := mustAsk(t, w, tt.question)
+				t.Logf("%d exchanges, %v: %.120s", n.Exchanges(), time.Since(began), got)
+				if n.Exchanges() > tt.most {
+					t.Errorf("%d exchanges, want %d at most", n.Exchanges(), tt.most)
+				}
+				if took := time.Since(began); took > tt.within {
+					t.Errorf("took %v, want %v at most", took, tt.within)
+				}
+			})
+		})
+	}
+}
+
+// sharedGlue gives each of so many servers the same silent addresses.
+func sharedGlue(servers, addresses int) string {
+	var b strings.Builder
+	for s := range servers {
+		for a := range addresses {
+			fmt.Fprintf(&b, "ns%d.sub A 198.51.100.%d\n", s, a)
+		}
+	}
+	return b.String()
+}
+
+// mustRR reads one record.
+func mustRR(format string, args ...any) dns.RR {
+	rr, err := dns.NewRR(fmt.Sprintf(format, args...))
+	if err != nil {
+		panic("iterate: " + err.Error())
+	}
+	return rr
+}
+
+// endlessAliases makes each cN an alias of the next.
+func endlessAliases(q, honest *dns.Msg, _ bool) *dns.Msg {
+	var n int
+	name := q.Question[0].Name
+	if _, err := fmt.Sscanf(name, "c%d.", &n); err == nil {
+		honest.Rcode, honest.Ns = dns.RcodeSuccess, nil
+		honest.Answer = []dns.RR{mustRR("%s CNAME c%d.evil.example.", name, n+1)}
+	}
+	return honest
+}
+
+// camp makes each c.zN an alias of the next, and refers to each zN with nine
+// servers, of which only the last exists.
+func camp(q, honest *dns.Msg, _ bool) *dns.Msg {
+	var n int
+	name := q.Question[0].Name
+	labels := dns.SplitDomainName(name)
+	if len(labels) < 3 {
+		return honest
+	}
+	if _, err := fmt.Sscanf(labels[len(labels)-3], "z%d", &n); err != nil {
+		return honest
+	}
+	honest.Rcode, honest.Ns, honest.Answer = dns.RcodeSuccess, nil, nil
+	if labels[0] == "c" {
+		honest.Answer = []dns.RR{mustRR("%s CNAME c.z%d.evil.example.", name, n+1)}
+		return honest
+	}
+	honest.Authoritative = false
+	for i := range 8 {
+		honest.Ns = append(honest.Ns, mustRR("z%d.evil.example. NS ns%d-%d.two.example.", n, n, i))
+	}
+	honest.Ns = append(honest.Ns, mustRR("z%d.evil.example. NS ns.evil.example.", n))
+	honest.Extra = append(honest.Extra, mustRR("ns.evil.example. A 192.0.2.66"))
+	return honest
+}
