@@ -124,37 +124,50 @@ func (r *Resolver) Answer(ctx context.Context, dst []byte, q *wire.Query, at tim
 	if reply, ok := r.AnswerNow(dst, q, at); ok {
 		return reply
 	}
+	old := r.cache.Get(q.Name, q.Type, q.Class)
+	if old != nil && old.State(at) != cache.Stale {
+		old = nil
+	}
+	a, why := r.wait(ctx, q, at, old != nil)
+	switch {
+	case a != nil:
+		return a.AppendReply(dst, q, at)
+	case errors.Is(ctx.Err(), context.Canceled):
+		return dst
+	case old != nil:
+		r.counts.stale.Add(1)
+		return old.AppendReply(dst, q, at)
+	}
+	return wire.AppendError(dst, q, wire.RcodeServFail, why)
+}
+
+// wait joins the flight for q and returns what it brought, or why there is
+// nothing. If there is a stale answer, it waits less and brings no failure.
+func (r *Resolver) wait(ctx context.Context, q *wire.Query, at time.Time, stale bool) (*cache.Answer, *wire.EDE) {
 	f, why := r.board(q)
 	if f == nil {
-		return wire.AppendError(dst, q, wire.RcodeServFail, why)
+		return nil, why
 	}
 	defer r.leave()
-	old := r.cache.Get(q.Name, q.Type, q.Class)
 	patience := replyWithin
-	if old != nil && old.State(at) == cache.Stale {
+	if stale {
 		patience = staleAfter
-	} else {
-		old = nil
 	}
 	timer := time.NewTimer(time.Until(at.Add(patience)))
 	defer timer.Stop()
 	select {
 	case <-f.landed:
-		if !f.failed || old == nil {
-			return f.answer.AppendReply(dst, q, at)
+		if stale && f.failed {
+			return nil, nil
 		}
+		return f.answer, nil
 	case <-timer.C:
 	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return dst
-		}
 	}
-	if old != nil {
-		r.counts.stale.Add(1)
-		return old.AppendReply(dst, q, at)
+	if !stale {
+		r.counts.late.Add(1)
 	}
-	r.counts.late.Add(1)
-	return wire.AppendError(dst, q, wire.RcodeServFail, edeLate)
+	return nil, edeLate
 }
 
 // Close ends the flights and waits for them. Afterwards only what is known is
