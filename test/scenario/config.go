@@ -121,14 +121,14 @@ func (c *config) set(key, value string) (err error) {
 
 // setZone takes one setting of a stub or forward zone.
 func setZone(z *iterate.Zone, key, value string) (err error) {
-	switch key {
-	case "name:":
+	switch {
+	case key == "name:":
 		z.Name = dns.CanonicalName(value)
-	case "addr:":
+	case key == "addr:":
 		var server netip.AddrPort
 		server, err = addrPort(value)
 		z.Servers = append(z.Servers, server)
-	case "first:":
+	case key == "first:" && z.Recursive:
 		z.First, err = truth(value)
 	default:
 		err = fmt.Errorf("is unknown")

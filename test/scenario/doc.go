@@ -55,9 +55,10 @@
 //
 // Settings of server: do-ip4, do-ip6, qname-minimisation,
 // qname-minimisation-strict, cache-min-ttl, cache-max-ttl, serve-expired,
-// serve-expired-ttl, do-not-query-address. Of stub-zone: name, stub-addr,
-// stub-first. Of forward-zone: name, forward-addr, forward-first. Stale answers
-// are off unless serve-expired is yes.
+// serve-expired-ttl, do-not-query-address. Of stub-zone: name, stub-addr. Of
+// forward-zone: name, forward-addr, forward-first. Stale answers are off unless
+// serve-expired is yes. A stub-zone for the root gives the hints; their server
+// is called hints.root.example.
 //
 // An address is silent for a query if no entry of a range that holds matches
 // it and the range has no zone. Every exchange takes 10 ms.

@@ -71,6 +71,7 @@ func TestRead_errors(t *testing.T) {
 		{"an unknown section", "nowhere:\nCONFIG_END\n", "f.rpl:1: nowhere: unknown section"},
 		{"neither yes nor no", "server:\n\tdo-ip6: 1\n", "f.rpl:2: do-ip6: wants yes or no"},
 		{"a zone without address", "stub-zone:\n\tname: a.\nCONFIG_END\n", "f.rpl:3: a zone wants name and address"},
+		{"a setting of another section", "stub-zone:\n\tstub-first: yes\n", "f.rpl:2: stub-first: is unknown"},
 		{"no end of settings", "server:\n", "f.rpl:1: want CONFIG_END"},
 		{"no beginning", "CONFIG_END\nSTEP 1 PRIME\n", "f.rpl:2: want SCENARIO_BEGIN after CONFIG_END"},
 		{"no end", frame, "f.rpl:17: want SCENARIO_END"},
