@@ -18,12 +18,11 @@ import (
 // configurable: a monitoring system needs a few connections and one scrape at a
 // time.
 const (
-	maxAdminConns  = 16              // connections; more wait in the kernel
-	maxScrapes     = 2               // of /metrics at the same time; more get 503
+	maxAdminConns  = 8               // connections; more wait in the kernel
+	maxScrapes     = 1               // of /metrics at the same time; more get 503
 	maxAdminHeader = 8 << 10         // octets of a request's header
 	adminRead      = 2 * time.Second // for a whole request
 	adminWrite     = 5 * time.Second // for a whole reply
-	adminIdle      = time.Minute     // for the next request
 )
 
 // openAdmin binds the admin server, if it is not off.
@@ -43,16 +42,18 @@ func (d *daemon) openAdmin() error {
 // those who ask whether to send clients here.
 func (d *daemon) newAdmin() *http.Server {
 	scrape := promhttp.HandlerFor(d.newRegistry(), promhttp.HandlerOpts{
-		MaxRequestsInFlight: maxScrapes, CoalesceGather: true, Timeout: adminWrite,
+		MaxRequestsInFlight: maxScrapes, Timeout: adminWrite, DisableCompression: true,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", scrape)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, d.healthy()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { say(w, d.ready()) })
-	return &http.Server{
+	web := &http.Server{
 		Handler: mux, ErrorLog: zap.NewStdLog(zap.NewNop()), MaxHeaderBytes: maxAdminHeader,
-		ReadTimeout: adminRead, WriteTimeout: adminWrite, IdleTimeout: adminIdle,
+		ReadTimeout: adminRead, WriteTimeout: adminWrite,
 	}
+	web.SetKeepAlivesEnabled(false) // nobody keeps a place that another needs
+	return web
 }
 
 func (d *daemon) serveAdmin(web *http.Server) error {
