@@ -109,14 +109,14 @@ type session struct {
 
 // New starts a speaker. It listens nowhere: sessions are ours to open.
 func New(o Options) (*Speaker, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
 	if o.HoldTime == 0 {
 		o.HoldTime = defaultHoldTime
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
-	}
-	if err := o.check(); err != nil {
-		return nil, fmt.Errorf("gobgp: %w", err)
 	}
 	s := &Speaker{
 		o:       o,
@@ -139,35 +139,44 @@ func New(o Options) (*Speaker, error) {
 	return s, nil
 }
 
-func (o Options) check() error {
+// Check says what New would refuse, and starts nothing.
+func (o Options) Check() error {
 	switch {
 	case o.ASN == 0:
-		return errors.New("no ASN")
+		return errors.New("gobgp: no ASN")
 	case !o.RouterID.Is4() || o.RouterID.IsUnspecified():
-		return fmt.Errorf("router ID %v is not an IPv4 address", o.RouterID)
-	case o.HoldTime < minHoldTime || o.HoldTime > maxHoldTime || o.HoldTime%time.Second != 0:
-		return fmt.Errorf("hold time %v is not whole seconds from %v to %v", o.HoldTime, minHoldTime, maxHoldTime)
+		return fmt.Errorf("gobgp: router ID %v is not an IPv4 address", o.RouterID)
+	case o.HoldTime != 0 && (o.HoldTime < minHoldTime || o.HoldTime > maxHoldTime || o.HoldTime%time.Second != 0):
+		return fmt.Errorf("gobgp: hold time %v is not whole seconds from %v to %v", o.HoldTime, minHoldTime, maxHoldTime)
 	case len(o.Peers) == 0:
-		return errors.New("no peers")
+		return errors.New("gobgp: no peers")
 	}
 	seen := make(map[netip.Addr]bool)
 	for _, p := range o.Peers {
-		switch {
-		case !p.Address.IsValid() || p.Address.IsUnspecified() || p.Address.Is4In6():
-			return fmt.Errorf("peer %v: not an address", p.Address)
-		case seen[p.Address]:
-			return fmt.Errorf("peer %v: is there twice", p.Address)
-		case p.ASN == 0:
-			return fmt.Errorf("peer %v: no ASN", p.Address)
-		case len(p.Password) > maxPassword:
-			return fmt.Errorf("peer %v: a password of %d octets is over the limit of %d", p.Address, len(p.Password), maxPassword)
+		if err := p.check(); err != nil {
+			return fmt.Errorf("gobgp: peer %v: %w", p.Address, err)
+		}
+		if seen[p.Address] {
+			return fmt.Errorf("gobgp: peer %v is there twice", p.Address)
 		}
 		seen[p.Address] = true
 	}
 	for _, f := range families {
 		if p, crosses := o.crosses(f); !crosses && p.IsValid() && !o.has(f) {
-			return fmt.Errorf("%v has no next hop, and there is no session of its family to take one from", p)
+			return fmt.Errorf("gobgp: %v has no next hop, and there is no session of its family to take one from", p)
 		}
+	}
+	return nil
+}
+
+func (p Peer) check() error {
+	switch {
+	case !p.Address.IsValid() || p.Address.IsUnspecified() || p.Address.Is4In6():
+		return errors.New("not an address")
+	case p.ASN == 0:
+		return errors.New("no ASN")
+	case len(p.Password) > maxPassword:
+		return fmt.Errorf("a password of %d octets is over the limit of %d", len(p.Password), maxPassword)
 	}
 	return nil
 }

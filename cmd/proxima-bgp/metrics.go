@@ -1,0 +1,98 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"proxima/bgpctl"
+	"proxima/bgpctl/sidecar"
+	"proxima/bgpctl/sidecar/gobgp"
+)
+
+// A room is the collector of the sidecar. It keeps nothing: the sidecar counts,
+// and is asked when somebody wants to know.
+type room struct {
+	sidecar *sidecar.Sidecar
+	peers   func() []gobgp.PeerStatus // nil = the speaker has no sessions
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("proxima_sidecar_"+name, help, labels, nil)
+}
+
+var (
+	stateDesc       = desc("state", "1 for the state of the announcement.", "state")
+	announcedDesc   = desc("announced_prefixes", "Prefixes that the speaker has confirmed.")
+	leasedDesc      = desc("leased", "1 while a node holds the lease.")
+	ageDesc         = desc("lease_age_seconds", "Since the lease was last renewed; 0 without one.")
+	holdDownDesc    = desc("hold_down_seconds", "Until anything may be announced again.")
+	failedDesc      = desc("speaker_failed", "1 if the speaker has failed at the last change.")
+	transitionsDesc = desc("transitions_total", "Changes into the state.", "state")
+	expiredDesc     = desc("lease_expired_total", "Leases that ran out.")
+	refusedDesc     = desc("lease_refused_total", "Leases that did not count.")
+	rejectedDesc    = desc("connections_rejected_total", "Connections that were not let in.")
+	garbageDesc     = desc("connections_garbage_total", "Connections ended for what they sent.")
+	errorsDesc      = desc("speaker_errors_total", "Calls of the speaker that failed.")
+	peerDesc        = desc("peer_up", "1 if the session with the router is up.", "peer")
+)
+
+// Describe implements prometheus.Collector.
+func (r room) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		stateDesc, announcedDesc, leasedDesc, ageDesc, holdDownDesc, failedDesc, transitionsDesc,
+		expiredDesc, refusedDesc, rejectedDesc, garbageDesc, errorsDesc, peerDesc,
+	} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (r room) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	total := func(d *prometheus.Desc, value uint64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+	}
+	s, n := r.sidecar.Status(), r.sidecar.Stats()
+	for i, count := range n.Transitions {
+		state := bgpctl.State(i)
+		gauge(stateDesc, truth(s.State == state), state.String())
+		total(transitionsDesc, count, state.String())
+	}
+	gauge(announcedDesc, float64(len(s.Announced)))
+	gauge(leasedDesc, truth(s.Leased))
+	gauge(ageDesc, s.LeaseAge.Seconds())
+	gauge(holdDownDesc, s.HoldDown.Seconds())
+	gauge(failedDesc, truth(s.SpeakerErr != nil))
+	total(expiredDesc, n.Expired)
+	total(refusedDesc, n.Refused)
+	total(rejectedDesc, n.Rejected)
+	total(garbageDesc, n.Garbage)
+	total(errorsDesc, n.SpeakerErrors)
+	if r.peers == nil {
+		return
+	}
+	for _, p := range r.peers() {
+		gauge(peerDesc, truth(p.Up), p.Address.String())
+	}
+}
+
+// truth is 1 or 0.
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// newRegistry holds the collectors of this process.
+func newRegistry(s *sidecar.Sidecar, peers func() []gobgp.PeerStatus) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		room{s, peers},
+	)
+	return r
+}

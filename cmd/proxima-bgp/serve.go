@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"time"
+
+	"go.uber.org/zap"
+
+	"proxima/bgpctl/sidecar"
+)
+
+// stopLimit bounds the whole way from the signal to the end. 3 s, not
+// configurable: the end of the process withdraws what is not withdrawn by then.
+const stopLimit = 3 * time.Second
+
+// serve announces for leases until a signal comes.
+func serve(file string, signals <-chan os.Signal) error {
+	c, err := load(file)
+	if err != nil {
+		return err
+	}
+	log, err := newLog(c)
+	if err != nil {
+		return err
+	}
+	for _, w := range c.Warnings {
+		log.Warn("configuration", zap.Stringer("problem", w))
+	}
+	speaker, peers, err := newSpeaker(c, log)
+	if err != nil {
+		return err
+	}
+	s, err := sidecar.Listen(sidecarOptions(c, speaker, log))
+	if err != nil {
+		return errors.Join(err, speaker.Close(context.Background()))
+	}
+	var web net.Listener
+	if c.Admin.Listen.IsValid() {
+		if web, err = listenAdmin(c.Admin.Listen.String()); err != nil {
+			return errors.Join(fmt.Errorf("admin.listen: %w", err), s.Close(), speaker.Close(context.Background()))
+		}
+	}
+	log.Info("started", zap.String("version", release()), zap.String("socket", c.Socket), zap.String("speaker", c.Speaker))
+	return run(s, speaker, newAdmin(web, s, peers), log, signals)
+}
+
+// run ends with the first part that fails, or with a signal. Then it withdraws
+// and ends the other parts.
+func run(s *sidecar.Sidecar, speaker sidecar.Speaker, web *admin, log *zap.Logger, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	served, watched := make(chan error, 1), make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	go func() { watched <- web.serve() }()
+
+	var err error
+	running := true
+	select {
+	case sig := <-signals:
+		log.Info("stopping", zap.Stringer("signal", sig))
+		signal.Reset()
+	case err = <-served:
+		running = false
+	case err = <-watched:
+		watched <- nil
+	}
+	limit, release := context.WithTimeout(context.Background(), stopLimit)
+	defer release()
+	cancel()
+	if running {
+		err = errors.Join(err, <-served)
+	}
+	web.close()
+	err = errors.Join(err, <-watched)
+	if errors.Is(err, sidecar.ErrStuck) {
+		return err // it would not return from Close, either
+	}
+	err = errors.Join(err, speaker.Close(limit))
+	log.Info("stopped")
+	return err
+}

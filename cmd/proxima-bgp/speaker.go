@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+
+	"go.uber.org/zap"
+
+	"proxima/bgpctl/sidecar"
+	"proxima/bgpctl/sidecar/gobgp"
+	"proxima/config"
+)
+
+// newSpeaker returns the speaker that the file names, and the states of its
+// sessions; nil if it has none.
+func newSpeaker(c *config.Sidecar, log *zap.Logger) (sidecar.Speaker, func() []gobgp.PeerStatus, error) {
+	switch c.Speaker {
+	case "dry-run":
+		return dryRun{log}, nil, nil
+	case "gobgp":
+		o, err := gobgpOptions(c, log)
+		if err != nil {
+			return nil, nil, err
+		}
+		s, err := gobgp.New(o)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s, s.Peers, nil
+	}
+	return nil, nil, fmt.Errorf("speaker: %s is not in this version; there are gobgp and dry-run", c.Speaker)
+}
+
+// A dryRun is a speaker that only says what it would announce.
+type dryRun struct{ log *zap.Logger }
+
+// Set implements sidecar.Speaker.
+func (d dryRun) Set(_ context.Context, routes []sidecar.Route) error {
+	d.log.Info("routes would be announced", zap.Any("routes", routes))
+	return nil
+}
+
+// Close implements sidecar.Speaker.
+func (d dryRun) Close(context.Context) error { return nil }
+
+// gobgpOptions reads the password files, too.
+func gobgpOptions(c *config.Sidecar, log *zap.Logger) (gobgp.Options, error) {
+	o := gobgp.Options{
+		ASN: c.GoBGP.ASN, RouterID: c.GoBGP.RouterID, HoldTime: c.GoBGP.HoldTime, Groups: groups(c), Log: log,
+	}
+	for _, p := range c.GoBGP.Peers {
+		password, err := readPassword(p.PasswordFile)
+		if err != nil {
+			return gobgp.Options{}, fmt.Errorf("peer %v: password_file: %w", p.Address, err)
+		}
+		o.Peers = append(o.Peers, gobgp.Peer{
+			Address: p.Address, Port: p.Port, ASN: p.ASN, Password: password, TTLSecurity: p.TTLSecurity, BFD: p.BFD,
+		})
+	}
+	return o, nil
+}
+
+// readPassword returns what the file holds, without the end of its line. No
+// file is no password, but an empty one is an error: it would open a session
+// without the key that somebody wanted.
+func readPassword(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	text = bytes.TrimRight(text, "\r\n")
+	if len(text) == 0 || bytes.ContainsAny(text, "\r\n") {
+		return "", fmt.Errorf("%s: is not one line with a password", file)
+	}
+	return string(text), nil
+}
+
+func sidecarOptions(c *config.Sidecar, speaker sidecar.Speaker, log *zap.Logger) sidecar.Options {
+	return sidecar.Options{
+		Path: c.Socket, Groups: groups(c), Speaker: speaker, Log: log,
+		Rules: sidecar.Rules{
+			Warmup:   sidecar.Warmup(c.Warmup),
+			HoldDown: sidecar.HoldDown(c.HoldDown),
+			Drain:    sidecar.Drain(c.Drain),
+		},
+	}
+}
+
+func groups(c *config.Sidecar) []sidecar.Group {
+	var all []sidecar.Group
+	for _, g := range c.Groups {
+		n := sidecar.Group{
+			Name: g.Name, Prefixes: g.Prefixes, NextHop: sidecar.NextHop(g.NextHop),
+			Communities: communities(g.Communities), MED: g.MED, Prepend: g.Prepend, Internal: g.Internal,
+			Degraded: sidecar.Degraded{Communities: communities(g.Degraded.Communities), Prepend: g.Degraded.Prepend},
+		}
+		for _, l := range g.LargeCommunities {
+			n.LargeCommunities = append(n.LargeCommunities, sidecar.LargeCommunity(l))
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+func communities(list []config.Community) []uint32 {
+	var all []uint32
+	for _, c := range list {
+		all = append(all, uint32(c))
+	}
+	return all
+}
