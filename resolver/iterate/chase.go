@@ -26,6 +26,11 @@ func chase(q dns.Question, rrs []dns.RR, zone string) chain {
 	c := chain{name: q.Name}
 	for dns.IsSubDomain(zone, c.name) && c.steps <= maxAliases && !slices.Contains(c.visited, c.name) {
 		data := pick(rrs, c.name, q.Qtype)
+		if q.Qtype == dns.TypeCNAME { // one that a DNAME makes comes with the DNAME
+			if _, records, tooLong := dname(rrs, c.name, zone); records != nil {
+				data, c.tooLong = records, tooLong
+			}
+		}
 		if len(data) > 0 {
 			c.chain = append(c.chain, data...)
 			c.found, c.tooMany = true, len(data) > maxRRset

@@ -57,6 +57,8 @@ func classify(q dns.Question, reply *dns.Msg, cut *Cut) verdict {
 	}
 	c := chase(q, reply.Answer, cut.Zone)
 	switch {
+	case (c.found || c.steps > 0) && isSecondHand(reply, cut):
+		return secondHand
 	case c.tooMany:
 		return verdict{reason: fmt.Sprintf("more than %d records in a set", maxRRset), broken: true}
 	case c.found && reply.Rcode == dns.RcodeNameError:
@@ -82,6 +84,9 @@ func classifyEmpty(q dns.Question, reply *dns.Msg, cut *Cut) verdict {
 		return verdict{reason: "YXDOMAIN without a DNAME that says so", broken: true}
 	}
 	if soa := findSOA(q.Name, reply.Ns, cut.Zone); soa != nil {
+		if isSecondHand(reply, cut) {
+			return secondHand
+		}
 		return verdict{kind: denial, rcode: reply.Rcode, authority: append(soa, proofs(reply.Ns, cut.Zone)...)}
 	}
 	if reply.Rcode == dns.RcodeSuccess && !cut.recursive {
@@ -111,10 +116,17 @@ func unusable(q dns.Question, reply *dns.Msg, cut *Cut) string {
 	default:
 		return rcodeName(reply.Rcode)
 	}
-	if !cut.recursive && !reply.Authoritative && reply.RecursionAvailable {
-		return "a resolver, not a server of the zone"
-	}
 	return ""
+}
+
+// secondHand is the verdict on a reply that its sender has from somebody else: a
+// resolver's, where a server of the zone was asked. Referrals are excepted,
+// because servers that also resolve for others refer with the same flags.
+var secondHand = verdict{reason: "a resolver, not a server of the zone"}
+
+// isSecondHand reports whether the flags say that a reply is secondHand.
+func isSecondHand(reply *dns.Msg, cut *Cut) bool {
+	return !cut.recursive && !reply.Authoritative && reply.RecursionAvailable
 }
 
 // rcodeName names a response code.

@@ -131,8 +131,10 @@ func (t *task) walk(ctx context.Context, q dns.Question) (*verdict, error) {
 			at = cut.Zone
 		case short == q:
 			return v, nil
-		case v.rcode == dns.RcodeNameError && t.w.minimize == Strict:
-			return v, nil // nothing exists below a name that does not, RFC 8020
+		case v.rcode == dns.RcodeNameError && (t.w.minimize == Strict || cut.Zone == "."):
+			// Nothing exists below a name that does not, RFC 8020. Of servers only
+			// the root's are known to keep to that.
+			return v, nil
 		case v.rcode != dns.RcodeSuccess || v.steps > 0:
 			m.full = true
 		default:

@@ -69,6 +69,7 @@ func TestWalker_minimizesNames(t *testing.T) {
 	}{
 		{"relaxed: one label more at each zone", Relaxed, "a.b.www.one.example. MX", ". NS, example. A; one.example. A; www.one.example. A, b.www.one.example. A, a.b.www.one.example. MX"},
 		{"strict: believes that nothing is below", Strict, "a.b.none.one.example. MX", ". NS, example. A; one.example. A; none.one.example. A"},
+		{"the root's denial is final", Relaxed, "a.b.none. MX", ". NS, none. A; ; "},
 		{"off: the full name", Off, "a.b.www.one.example. MX", ". NS, a.b.www.one.example. MX; a.b.www.one.example. MX; a.b.www.one.example. MX"},
 	}
 	for _, tt := range tests {
