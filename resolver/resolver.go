@@ -157,7 +157,10 @@ func (r *Resolver) wait(ctx context.Context, q *wire.Query, at time.Time, stale 
 	defer timer.Stop()
 	select {
 	case <-f.landed:
-		if stale && f.failed {
+		switch {
+		case f.failed && r.ctx.Err() != nil:
+			return nil, edeClosing
+		case f.failed && stale:
 			return nil, nil
 		}
 		return f.answer, nil

@@ -410,7 +410,7 @@ func TestResolver_Close(t *testing.T) {
 		if took := time.Since(began); took > 0 {
 			t.Errorf("Close took %v", took)
 		}
-		if got, want := <-waiting, "SERVFAIL EDE 22"; got != want {
+		if got, want := <-waiting, "SERVFAIL EDE 14"; got != want {
 			t.Errorf("the waiting client got %s, want %s", got, want)
 		}
 		if got, want := mustAnswer(t, r, "other.example. A"), "SERVFAIL EDE 14"; got != want {
