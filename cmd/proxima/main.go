@@ -60,11 +60,11 @@ func serveCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "serve",
-		Short: "Answer until SIGTERM or SIGINT; a second one hurries, a third one kills",
+		Short: "Answer until a signal to end; a second one hurries, a third one kills",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			signals := make(chan os.Signal, 2)
-			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 			return serve(file, signals)
 		},
 	}
