@@ -102,6 +102,7 @@ func (a *asking) try(ctx context.Context, to netip.AddrPort, timeout time.Durati
 	w.counts.lame.Add(1)
 	a.tally.lame++
 	a.tally.reason = v.reason
+	a.tried = append(a.tried, to, to) // it would say the same again: its further tries are forfeit
 	return nil, nil
 }
 

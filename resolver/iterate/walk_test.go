@@ -1,8 +1,11 @@
 package iterate
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -154,7 +157,7 @@ func TestWalker_failsWithAReason(t *testing.T) {
 	}{
 		{"silence", func(n *sim.Internet) { n.Drop(oneAddr, oneAddr6) }, "error 22 no reply in"},
 		{"no network", func(n *sim.Internet) { n.Unreachable(oneAddr, oneAddr6) }, "error 23 network error in 6 tries at one.example."},
-		{"refusal", func(n *sim.Internet) { n.Refuse(oneAddr, oneAddr6) }, "error 22 6 of 6 tries at one.example. failed with: REFUSED"},
+		{"refusal", func(n *sim.Internet) { n.Refuse(oneAddr, oneAddr6) }, "error 22 2 of 2 tries at one.example. failed with: REFUSED"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -253,12 +256,64 @@ func TestWalker_neverAsks(t *testing.T) {
 }
 
 func TestWalker_asksOnlyFamiliesThatAreOn(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Options)
+		off    []netip.Addr
+	}{
+		{"IPv4", func(o *Options) { o.IPv4 = true }, []netip.Addr{tldAddr6, oneAddr6}},
+		{"IPv6", func(o *Options) {
+			o.IPv6 = true
+			o.Hints[0].Addrs = append(o.Hints[0].Addrs, rootAddr6)
+		}, []netip.Addr{rootAddr, tldAddr, oneAddr}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := testInternet()
+				w := mustWalker(t, n, tt.change)
+				if got, want := mustAsk(t, w, "www.one.example. A"), "NOERROR; www.one.example. 60 A 192.0.2.80"; got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+				for _, addr := range tt.off {
+					if got := len(n.Asked(addr)); got != 0 {
+						t.Errorf("asked %s %d times", addr, got)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestWalker_endsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := testInternet()
-		w := mustWalker(t, n, func(o *Options) { o.IPv4 = true })
-		mustAsk(t, w, "www.one.example. A")
-		if got := len(n.Asked(tldAddr6)) + len(n.Asked(oneAddr6)); got != 0 {
-			t.Errorf("asked %d times over IPv6", got)
+		n.Drop(oneAddr, oneAddr6)
+		w := mustWalker(t, n, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := w.Lookup(ctx, mustQuestion(t, "www.one.example. A"), NewBudget())
+		var e *Error
+		if !errors.As(err, &e) || e.Code != 22 || time.Since(began) != time.Second {
+			t.Errorf("error %v after %v", err, time.Since(began))
+		}
+	})
+}
+
+func TestWalker_Stats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := mustWalker(t, testInternet(), nil)
+		mustAsk(t, w, "www.two.example. A")
+		mustAsk(t, w, "self.one.example. A")
+		got := w.Stats()
+		if got.Limits["alias loop"] != 1 || len(got.Limits) != int(limits) {
+			t.Errorf("limits %v", got.Limits)
+		}
+		got.Limits = nil
+		want := Stats{Lookups: 2, Failures: 1, Exchanges: 7, Referrals: 3, Aliases: 1, Servers: 1, Primes: 1, Cuts: 3}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 	})
 }

@@ -20,6 +20,7 @@ import (
 
 var (
 	rootAddr  = netip.MustParseAddr("192.0.2.1")
+	rootAddr6 = netip.MustParseAddr("2001:db8::1")
 	tldAddr   = netip.MustParseAddr("192.0.2.2")
 	tldAddr6  = netip.MustParseAddr("2001:db8::2")
 	oneAddr   = netip.MustParseAddr("192.0.2.11")
@@ -45,7 +46,7 @@ a.root-servers.example. A 192.0.2.1
 example. NS ns.example.
 ns.example. A 192.0.2.2
 ns.example. AAAA 2001:db8::2
-`, rootAddr)
+`, rootAddr, rootAddr6)
 	tld = n.Zone("example.", `
 $TTL 3600
 @ 600 SOA ns hostmaster 1 7200 3600 1209600 300
