@@ -168,6 +168,9 @@ func (l *lab) cut(ctx context.Context, n *node, r *result) error {
 	if err := l.awaitGone(ctx, n, at, r); err != nil {
 		return err
 	}
+	if err := pause(ctx, settle); err != nil {
+		return err
+	}
 	if err := n.router.SetUp("node", true); err != nil {
 		return err
 	}

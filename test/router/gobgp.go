@@ -196,7 +196,8 @@ func nextHop(attrs []bgp.PathAttributeInterface) netip.Addr {
 // do, and takes them up again.
 func (r *goRouter) watchLinks(ctx context.Context) error {
 	updates := make(chan netlink.LinkUpdate)
-	if err := netlink.LinkSubscribe(updates, ctx.Done()); err != nil {
+	// The links as they are now come first: that is what changes are held against.
+	if err := netlink.LinkSubscribeWithOptions(updates, ctx.Done(), netlink.LinkSubscribeOptions{ListExisting: true}); err != nil {
 		return err
 	}
 	up := map[string]bool{}
