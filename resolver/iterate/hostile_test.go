@@ -178,3 +178,28 @@ func camp(q, honest *dns.Msg, _ bool) *dns.Msg {
 	honest.Extra = append(honest.Extra, mustRR("ns.evil.example. A 192.0.2.66"))
 	return honest
 }
+
+func TestWalker_boundsNesting(t *testing.T) {
+	// Each zone's only server lies in the next one; the last one has glue.
+	const deep = maxDepth + 2 // the last two zones need no question of their own
+	synctest.Test(t, func(t *testing.T) {
+		n, tld := testInternetAndTLD()
+		for i := range deep {
+			tld.Add(fmt.Sprintf("n%d NS ns.n%d\n", i, i+1))
+			n.Zone(fmt.Sprintf("n%d.example.", i), "www A 192.0.2.80\nns A 192.0.2.66\n", evilAddr)
+		}
+		last := fmt.Sprintf("n%d", deep)
+		tld.Add(last + " NS ns." + last + "\nns." + last + " A 192.0.2.66\n")
+		n.Zone(last+".example.", "ns A 192.0.2.66\n", evilAddr)
+		w := mustWalker(t, n, nil)
+		if got, want := mustAsk(t, w, "www.n0.example. A"), "error 22 no address for the servers of n0.example."; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if got := w.Stats().Limits["nesting"]; got == 0 {
+			t.Error("the limit was not counted")
+		}
+		if got, want := mustAsk(t, w, "www.n1.example. A"), "NOERROR; www.n1.example. 3600 A 192.0.2.80"; got != want {
+			t.Errorf("one zone less: got %s, want %s", got, want)
+		}
+	})
+}
