@@ -156,7 +156,16 @@ func serve(t testing.TB, o Options, h Handler) *Server {
 			t.Error("Serve did not return after Close")
 		}
 	})
+	for !s.isServing() {
+		time.Sleep(time.Millisecond)
+	}
 	return s
+}
+
+func (s *Server) isServing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.serving
 }
 
 // needIPv6 skips the test where ::1 is missing.

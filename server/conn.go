@@ -40,7 +40,7 @@ type conn struct {
 	changed  *sync.Cond // inflight or pending became less, or failed true
 	until    time.Time  // when reading ends, whatever the client does
 	draining bool       // the server ends
-	granted  bool       // and drainWindow was given
+	woken    bool       // and serve has noticed
 	inflight int        // queries that wait for Handler.Answer
 	writing  bool       // somebody is in write, and takes pending along
 	pending  []byte     // replies that wait for it; at most MaxUnsent
@@ -88,12 +88,15 @@ func (c *conn) converse() error {
 	p := s.packets.Get().(*packet)
 	defer func() { s.packets.Put(p) }()
 	for c.queries < s.o.MaxQueries {
-		if !c.wholeQuery() || len(c.out) >= flushAt {
+		whole := c.wholeQuery()
+		if !whole || len(c.out) >= flushAt {
 			c.flush()
-			c.rest()
 		}
 		if !c.awaitRoom() {
 			return errStalled
+		}
+		if !whole {
+			c.rest()
 		}
 		if err := c.next(p); err != nil {
 			return c.judge(err, &s.streams.idle)
@@ -226,26 +229,24 @@ func (c *conn) wholeQuery() bool {
 	return n >= prefixLen+int(binary.BigEndian.Uint16(prefix))
 }
 
-// peek waits for n octets. If the server ends meanwhile, it gives them
-// drainWindow to come.
+// peek waits for n octets. If drain interrupts it, it goes on.
 func (c *conn) peek(n int) ([]byte, error) {
 	octets, err := c.in.Peek(n)
-	if errors.Is(err, os.ErrDeadlineExceeded) && c.grantWindow() {
+	if errors.Is(err, os.ErrDeadlineExceeded) && c.noticeDrain() {
 		return c.in.Peek(n)
 	}
 	return octets, err
 }
 
-// grantWindow extends reading by drainWindow, once, if the server ends.
-func (c *conn) grantWindow() bool {
+// noticeDrain reports whether it was drain that ended reading just now.
+func (c *conn) noticeDrain() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.draining || c.granted {
+	if !c.draining || c.woken {
 		return false
 	}
-	c.granted = true
-	c.until = time.Now().Add(drainWindow)
-	c.tcp.SetReadDeadline(c.until)
+	c.woken = true
+	c.readByLocked(c.until)
 	return true
 }
 
@@ -258,6 +259,9 @@ func (c *conn) readBy(t time.Time) {
 
 // readByLocked is readBy for who holds mu.
 func (c *conn) readByLocked(t time.Time) {
+	if c.draining {
+		t = time.Now().Add(drainWindow)
+	}
 	if t.After(c.until) {
 		t = c.until
 	}
@@ -278,11 +282,14 @@ func (c *conn) rest() {
 	c.server.conns.noteRest(c, at)
 }
 
-// drain makes c end when it has answered what has arrived.
+// drain makes c end when it has answered what has arrived: when nothing comes
+// for drainWindow, or, for a client that goes on asking, after Timeout.
 func (c *conn) drain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.draining = true
-	c.until = longAgo
-	c.readByLocked(c.until)
+	if end := time.Now().Add(c.server.o.Timeout); end.Before(c.until) {
+		c.until = end
+	}
+	c.tcp.SetReadDeadline(longAgo)
 }

@@ -25,21 +25,6 @@ func closed(t testing.TB, c net.Conn) []byte {
 	return rest
 }
 
-// wantReset connects to the server and wants to be reset, be it so soon that
-// connecting fails.
-func wantReset(t testing.TB, s *Server) {
-	t.Helper()
-	c, err := net.DialTimeout("tcp", s.Addrs()[0].String(), patience)
-	if err == nil {
-		defer c.Close()
-		c.SetDeadline(time.Now().Add(patience))
-		_, err = c.Read(make([]byte, 1))
-	}
-	if !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("got %v, want a reset", err)
-	}
-}
-
 func TestConn_answersInAnyOrder(t *testing.T) {
 	first := make(chan struct{})
 	h := &handlerFunc{now: both.now, later: func(_ context.Context, dst []byte, q *wire.Query) []byte {
@@ -222,89 +207,6 @@ func TestConn_cutsOffWhoDoesNotRead(t *testing.T) {
 			wantStats(t, s, "cut off", func(s Stats) bool { return s.Stalled == 1 && s.Conns == 0 })
 			if got := s.Stats().TCP.Replies; got*4000 > 4<<20 {
 				t.Errorf("composed %d replies for a client that does not read", got)
-			}
-		})
-	}
-}
-
-func TestTable_limits(t *testing.T) {
-	t.Run("one client may hold MaxConnsPerClient", func(t *testing.T) {
-		s := serve(t, Options{MaxConnsPerClient: 2}, known)
-		for range 2 {
-			ask(t, dial(t, "tcp", netip.Addr{}, s.Addrs()[0]), query(1, "a.example."))
-		}
-		wantReset(t, s)
-		other := dial(t, "tcp", netip.MustParseAddr("127.0.0.2"), s.Addrs()[0])
-		ask(t, other, query(1, "a.example."))
-		if got := s.Stats(); got.ClientFull != 1 || got.Conns != 3 {
-			t.Errorf("%d refused, %d open; want 1, 3", got.ClientFull, got.Conns)
-		}
-	})
-	t.Run("above nine tenths the longest idle makes room", func(t *testing.T) {
-		s := serve(t, Options{MaxConns: 10, IdlePressed: 10 * time.Second}, known)
-		var conns []net.Conn
-		for range 12 {
-			c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0])
-			ask(t, c, query(1, "a.example."))
-			conns = append(conns, c)
-		}
-		for _, c := range conns[:3] {
-			closed(t, c)
-		}
-		for i, c := range conns[3:] {
-			if got := ask(t, c, query(uint16(i), "a.example.")); got.id != uint16(i) {
-				t.Errorf("got %+v, want reply %d", got, i)
-			}
-		}
-		if got := s.Stats(); got.Evicted != 3 || got.Conns != 9 {
-			t.Errorf("%d evicted, %d open; want 3, 9", got.Evicted, got.Conns)
-		}
-	})
-	t.Run("above three quarters who idles for IdlePressed makes room", func(t *testing.T) {
-		s := serve(t, Options{MaxConns: 8, IdlePressed: 10 * time.Millisecond}, known)
-		for range 6 {
-			ask(t, dial(t, "tcp", netip.Addr{}, s.Addrs()[0]), query(1, "a.example."))
-		}
-		time.Sleep(20 * time.Millisecond)
-		c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0])
-		got := ask(t, c, edns(query(1, "a.example."), 1232, wire.OptionKeepalive))
-		if s := s.Stats(); s.Evicted != 1 {
-			t.Errorf("%d evicted, want 1", s.Evicted)
-		}
-		if got.options[wire.OptionKeepalive] != "\x00\x00" {
-			t.Errorf("keepalive %q, want 10 ms in units of 100 ms", got.options[wire.OptionKeepalive])
-		}
-	})
-	t.Run("nobody is admitted when none is idle", func(t *testing.T) {
-		release := make(chan struct{})
-		defer close(release)
-		h := &handlerFunc{later: func(_ context.Context, dst []byte, q *wire.Query) []byte { <-release; return dst }}
-		s := serve(t, Options{MaxConns: 2}, h)
-		for n := range 2 {
-			send(t, dial(t, "tcp", netip.Addr{}, s.Addrs()[0]), query(1, "a.example."))
-			wantStats(t, s, "in flight", func(s Stats) bool { return s.Inflight == n+1 })
-		}
-		wantReset(t, s)
-		if got := s.Stats(); got.ConnsFull != 1 || got.Conns != 2 {
-			t.Errorf("%d refused, %d open; want 1, 2", got.ConnsFull, got.Conns)
-		}
-	})
-}
-
-func TestClientOf(t *testing.T) {
-	tests := []struct {
-		name string
-		from string
-		want string
-	}{
-		{"an IPv4 address is a client", "192.0.2.77", "192.0.2.77/32"},
-		{"an IPv6 /56 is a client", "2001:db8:1:2ff::1", "2001:db8:1:200::/56"},
-		{"a zone does not matter", "fe80::1%eth0", "fe80::/56"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := clientOf(netip.MustParseAddr(tt.from)); got != netip.MustParsePrefix(tt.want) {
-				t.Errorf("clientOf(%s) = %v, want %s", tt.from, got, tt.want)
 			}
 		})
 	}
