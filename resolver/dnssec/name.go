@@ -35,17 +35,30 @@ func lower(wire []byte) []byte {
 	return wire
 }
 
+// depth counts the labels without the root's.
+func (n name) depth() int {
+	count := 0
+	for ; len(n) > 1; n = n.parent() {
+		count++
+	}
+	return count
+}
+
 // labels counts the labels without the root's and without a leading "*", as
 // the Labels field of an RRSIG does (RFC 4034 section 3.1.3).
 func (n name) labels() int {
-	count := 0
-	for rest := n; len(rest) > 1; rest = rest.parent() {
-		count++
-	}
 	if n.wildcard() {
-		count--
+		return n.depth() - 1
 	}
-	return count
+	return n.depth()
+}
+
+// last returns the last labels of n: the name of that depth at or above it.
+func (n name) last(labels int) name {
+	for range n.depth() - labels {
+		n = n.parent()
+	}
+	return n
 }
 
 // wildcard reports whether the first label is "*".
