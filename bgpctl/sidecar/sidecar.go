@@ -182,10 +182,14 @@ func (s *Sidecar) take(m message) error {
 	}
 	if err := s.refusal(m); err != nil {
 		s.counters.refused.Add(1)
-		s.log.Warn("lease refused", zap.Int("pid", m.lease.PID), zap.Error(err))
+		if m.conn.refused != err.Error() {
+			m.conn.refused = err.Error()
+			s.log.Warn("lease refused", zap.Int32("pid", m.conn.cred.Pid), zap.Error(err))
+		}
 		s.reply(m, err)
 		return nil
 	}
+	m.conn.refused = ""
 	if s.holder != m.conn {
 		s.adopt(m)
 	}
