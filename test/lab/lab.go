@@ -22,6 +22,7 @@ type options struct {
 	Drills  []drill
 	Keep    bool
 	Verbose bool
+	Shared  bool // other work on this machine: figures are told, not judged
 }
 
 // A lab is the running world: programs started, clients asking.
