@@ -5,6 +5,7 @@ package netns
 import (
 	"net"
 	"net/netip"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,29 @@ func TestHost_hidesItsLinks(t *testing.T) {
 	}
 	if !strings.Contains(out, "lo:") || strings.Contains(out, "eth0") {
 		t.Errorf("links of a fresh host:\n%s\nwant lo alone", out)
+	}
+}
+
+func TestHost_programsOutliveTheThreadsOfOtherHosts(t *testing.T) {
+	if err := Available(); err != nil {
+		t.Skip(err)
+	}
+	n := New()
+	defer n.Close()
+	var programs []*Program
+	for range 20 {
+		p, err := mustHost(t, n, "more").Start(exec.Command("sleep", "60"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		programs = append(programs, p)
+	}
+	for _, p := range programs {
+		select {
+		case <-p.Done():
+			t.Fatalf("a program ended by itself: %v", p.Err())
+		default:
+		}
 	}
 }
 
