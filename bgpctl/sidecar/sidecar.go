@@ -262,14 +262,17 @@ func (s *Sidecar) tell() {
 	if s.a.check != "" {
 		fields = append(fields, zap.String("check", s.a.check))
 	}
-	switch s.a.state {
-	case bgpctl.Withdrawn:
+	asked := s.a.expires != 0 && s.a.check == "" // by a node that is well
+	switch {
+	case s.a.state == bgpctl.Withdrawn && asked:
+		s.log.Info("announcement withdrawn", fields...)
+	case s.a.state == bgpctl.Withdrawn:
 		s.log.Warn("announcement withdrawn", fields...)
-	case bgpctl.Warmup:
+	case s.a.state == bgpctl.Warmup:
 		s.log.Info("warm-up begun", fields...)
-	case bgpctl.Announced:
+	case s.a.state == bgpctl.Announced:
 		s.log.Info("announcement made", append(fields, zap.Stringers("prefixes", s.wanted))...)
-	case bgpctl.Draining:
+	case s.a.state == bgpctl.Draining:
 		s.log.Info("drain begun", fields...)
 	}
 }
