@@ -82,16 +82,32 @@ func (n *Net) Host(name string) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("netns: %s: %w", name, err)
 	}
+	return h, n.add(h)
+}
+
+// Adopt makes a host of the namespace that a process lives in, such as a
+// container's. Close gives it up, too, but the process stays.
+func (n *Net) Adopt(name string, pid int) (*Host, error) {
+	ns, err := netns.GetFromPid(pid)
+	if err != nil {
+		return nil, fmt.Errorf("netns: %s: %w", name, err)
+	}
+	h := &Host{Name: name, ns: ns}
+	return h, n.add(h)
+}
+
+// add makes h a host that is ready for use.
+func (n *Net) add(h *Host) (err error) {
 	n.hosts = append(n.hosts, h)
 	if h.handle, err = netlink.NewHandleAt(h.ns, unix.NETLINK_ROUTE); err != nil {
-		return nil, fmt.Errorf("netns: %s: %w", name, err)
+		return fmt.Errorf("netns: %s: %w", h.Name, err)
 	}
 	for _, key := range []string{"net/ipv6/conf/default/accept_dad", "net/ipv6/conf/all/accept_dad", "net/ipv6/conf/default/router_solicitations"} {
 		if err := h.Sysctl(key, "0"); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return h, h.SetUp("lo", true)
+	return h.SetUp("lo", true)
 }
 
 // Link joins two hosts by a cable whose ends have the given names, and sets

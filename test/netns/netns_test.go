@@ -83,6 +83,31 @@ func TestHost_programsOutliveTheThreadsOfOtherHosts(t *testing.T) {
 	}
 }
 
+func TestNet_adoptsWhereAProcessLives(t *testing.T) {
+	if err := Available(); err != nil {
+		t.Skip(err)
+	}
+	theirs, ours := New(), New()
+	defer theirs.Close()
+	defer ours.Close()
+	h := mustHost(t, theirs, "theirs")
+	p, err := h.Start(exec.Command("sleep", "60"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	adopted, err := ours.Adopt("adopted", p.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ours.Link(mustHost(t, ours, "ours"), "wire", adopted, "wire"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := h.Run(t.Context(), "cat", "/proc/net/dev")
+	if err != nil || !strings.Contains(out, "wire:") {
+		t.Errorf("links of the adopted host: %v\n%s\nwant wire among them", err, out)
+	}
+}
+
 func mustHost(t *testing.T, n *Net, name string) *Host {
 	t.Helper()
 	h, err := n.Host(name)
