@@ -5,8 +5,7 @@ package node
 import (
 	"fmt"
 	"net"
-	"net/netip"
-	"os/exec"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,39 +14,40 @@ import (
 
 func TestServe_refusesToStart(t *testing.T) {
 	own4, own6 := own[0].Addr().String(), own[1].Addr().String()
+	whole := anycastFile() + blackholes() // six lines
 	tests := []struct {
 		name   string
 		file   string // none = one that does not exist
-		taken  string // port 53 of the first address is taken, by this network
+		taken  string // port 53 is taken on this network
 		nobody bool
 		want   []string // in what it prints
 	}{
-		{"an anycast address as a source", anycastFile() + "upstream: {sources: [198.51.100.2]}\n", "", false,
-			[]string{"proxima.yaml:6:", "upstream.sources", "198.51.100.2", "anycast"}},
-		{"an anycast address as a source, IPv6", anycastFile() + `upstream: {sources: ["2001:db8:53::1"]}`, "", false,
-			[]string{"proxima.yaml:6:", "upstream.sources", "2001:db8:53::1", "anycast"}},
-		{"a source that this host lacks", anycastFile() + fmt.Sprintf("upstream: {sources: [192.0.2.77, %q]}\n", own6), "", false,
+		{"an anycast address as a source", whole + "upstream: {sources: [198.51.100.2]}\n", "", false,
+			[]string{"proxima.yaml:7:", "upstream.sources", "198.51.100.2", "anycast"}},
+		{"an anycast address as a source, IPv6", whole + `upstream: {sources: ["2001:db8:53::1"]}`, "", false,
+			[]string{"proxima.yaml:7:", "upstream.sources", "2001:db8:53::1", "anycast"}},
+		{"a source that this host lacks", whole + fmt.Sprintf("upstream: {sources: [192.0.2.77, %q]}\n", own6), "", false,
 			[]string{"upstream.sources", "192.0.2.77", "not on this host"}},
-		{"a source that this host lacks, IPv6", anycastFile() + fmt.Sprintf("upstream: {sources: [%s, \"2001:db8:99::77\"]}\n", own4), "", false,
+		{"a source that this host lacks, IPv6", whole + fmt.Sprintf("upstream: {sources: [%s, \"2001:db8:99::77\"]}\n", own4), "", false,
 			[]string{"upstream.sources", "2001:db8:99::77", "not on this host"}},
-		{"a port that is taken over UDP", anycastFile(), "udp", false, []string{"198.51.100.1:53", "in use"}},
-		{"a port that is taken over TCP", anycastFile(), "tcp", false, []string{"198.51.100.1:53", "in use"}},
+		{"a port that is taken over UDP", whole, "udp", false, []string{"198.51.100.1:53", "in use"}},
+		{"a port that is taken over TCP", whole, "tcp", false, []string{"198.51.100.1:53", "in use"}},
 		{"a file that is not there", "", "", false, []string{"proxima.yaml", "no such file"}},
 		{"a file that is no YAML", "listen: {addresses: [", "", false, []string{"proxima.yaml:1:"}},
-		{"an unknown key", anycastFile() + "cash: {}\n", "", false, []string{"proxima.yaml:6:", "cash"}},
+		{"an unknown key", whole + "cash: {}\n", "", false, []string{"proxima.yaml:7:", "cash"}},
 		{"every fault at once", "listen: {port: 0}\ncache: {memory: 1}\n", "", false,
 			[]string{"proxima.yaml:1:", "listen.port", "proxima.yaml:2:", "cache.memory"}},
-		{"no privilege to hold addresses", anycastFile(), "", true, []string{"CAP_NET_ADMIN"}},
+		{"no privilege to hold addresses", whole, "", true, []string{"CAP_NET_ADMIN"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			n := mustAlone(t)
 			if tt.file != "" {
-				n.mustWrite(t, "proxima.yaml", tt.file+blackholesUnless(tt.file))
+				n.mustWrite(t, "proxima.yaml", tt.file)
 			}
 			if tt.taken != "" {
-				n.mustTake(t, tt.taken, netip.AddrPortFrom(service[0], 53))
+				n.mustTake(t, tt.taken)
 			}
 			before := n.state()
 			cmd := command("proxima", "serve", "-c", n.file("proxima.yaml"))
@@ -70,29 +70,20 @@ func TestServe_refusesToStart(t *testing.T) {
 	}
 }
 
-// blackholesUnless adds the blackholes to a whole file, so that a refusal has
-// something to take back.
-func blackholesUnless(file string) string {
-	if strings.HasPrefix(file, "node:") {
-		return "\n" + blackholes()
-	}
-	return ""
-}
-
-// mustTake binds an address until the test ends, with the operator's address in
-// the node's stead.
-func (n *node) mustTake(t *testing.T, network string, at netip.AddrPort) {
+// mustTake has another program listen on port 53 of every IPv4 address until the
+// test ends.
+func (n *node) mustTake(t *testing.T, network string) {
 	t.Helper()
-	any := net.JoinHostPort("0.0.0.0", fmt.Sprint(at.Port()))
+	const every = "0.0.0.0:53"
 	err := n.Do(func() error {
 		if network == "tcp" {
-			l, err := net.Listen("tcp4", any)
+			l, err := net.Listen("tcp4", every)
 			if err == nil {
 				t.Cleanup(func() { l.Close() })
 			}
 			return err
 		}
-		c, err := net.ListenPacket("udp4", any)
+		c, err := net.ListenPacket("udp4", every)
 		if err == nil {
 			t.Cleanup(func() { c.Close() })
 		}
@@ -106,16 +97,13 @@ func (n *node) mustTake(t *testing.T, network string, at netip.AddrPort) {
 func TestServe_needsNeitherFileNorPrivilege(t *testing.T) {
 	t.Parallel()
 	n := mustAlone(t)
-	n.id = "plain"
-	at := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:5300"), netip.MustParseAddrPort("[::1]:5300")}
-	// The host's name is the node's; it is this machine's also in a namespace.
-	out, err := exec.Command("hostname").Output()
+	name, err := os.Hostname()
 	if err != nil {
-		t.Skip("hostname: ", err)
+		t.Fatal(err)
 	}
-	n.id = strings.TrimSpace(string(out))
-	n.mustStart(t, asNobody(command("proxima", "serve")), at...)
-	for _, to := range at {
+	n.id = name
+	n.mustStart(t, asNobody(command("proxima", "serve")), loopback...)
+	for _, to := range loopback {
 		if err := n.canary(n.Host, "tcp", to, time.Second); err != nil {
 			t.Error(err)
 		}
