@@ -24,11 +24,18 @@ func TestMain(m *testing.M) {
 // with few cores, it plays two of the drills and judges no figures;
 // PROXIMA_FULL=1 plays and judges all of them with each kind of router.
 func TestLab(t *testing.T) {
+	if err := netns.Available(); err != nil {
+		t.Skip(err)
+	}
 	full := os.Getenv("PROXIMA_FULL") != ""
+	programs := t.TempDir()
+	if err := build(t.Context(), programs); err != nil {
+		t.Fatal(err)
+	}
 	for _, kind := range router.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			needRouter(t, kind)
-			o := options{Router: kind, Drills: drills}
+			o := options{Router: kind, Drills: drills, Programs: programs}
 			if !full {
 				if kind != "gobgp" {
 					t.Skip("runs with PROXIMA_FULL=1")
