@@ -52,7 +52,7 @@ func TestServe_refusesToStart(t *testing.T) {
 			before := n.state()
 			cmd := command("proxima", "serve", "-c", n.file("proxima.yaml"))
 			if tt.nobody {
-				asNobody(cmd)
+				asNobody(t, cmd)
 			}
 			status, out := n.end(t, cmd)
 			if status != 1 || crashed(out) {
@@ -102,7 +102,7 @@ func TestServe_needsNeitherFileNorPrivilege(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.id = name
-	n.mustStart(t, asNobody(command("proxima", "serve")), loopback...)
+	n.mustStart(t, asNobody(t, command("proxima", "serve")), loopback...)
 	for _, to := range loopback {
 		if err := n.canary(n.Host, "tcp", to, time.Second); err != nil {
 			t.Error(err)
