@@ -16,7 +16,8 @@
 //	go run ./test/lab -keep           leaves the network up to play with
 //
 // It needs Go, and root or unprivileged user namespaces. All of it lives in
-// namespaces held by this process: whatever ends it, nothing is left behind.
+// namespaces held by this process: whatever ends it, no namespace, route or
+// process is left behind.
 package main
 
 import (
@@ -52,7 +53,7 @@ func main() {
 	if !slices.Contains(router.Kinds, o.Router) {
 		exit(fmt.Errorf("-router: %q is not one of %s", o.Router, strings.Join(router.Kinds, ", ")))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	err = play(ctx, o)
 	if ctx.Err() != nil {
