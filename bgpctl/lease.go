@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -148,9 +149,12 @@ func encode(v any) ([]byte, error) {
 	return datagram, nil
 }
 
+// cut returns text as a datagram can carry it: no longer than maxText, and in
+// UTF-8 so that the other end reads no more octets than were counted here.
 func cut(text string) string {
+	text = strings.ToValidUTF8(text, "?")
 	if len(text) > maxText {
-		return text[:maxText]
+		text = strings.ToValidUTF8(text[:maxText], "")
 	}
 	return text
 }

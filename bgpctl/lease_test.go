@@ -34,7 +34,7 @@ func TestReply_round_trip(t *testing.T) {
 }
 
 func TestLease_largest_fits(t *testing.T) {
-	l := Lease{BootID: strings.Repeat("b", maxText), Check: strings.Repeat("c", 999), Reason: strings.Repeat("\x01", 999)}
+	l := Lease{BootID: strings.Repeat("b", maxText), Check: strings.Repeat("\x01", 999), Reason: strings.Repeat("\x01", 999)}
 	for i := range MaxPrefixes {
 		l.Prefixes = append(l.Prefixes, netip.MustParsePrefix(fmt.Sprintf("2001:db8:ffff:ffff:ffff:ffff:ffff:ff%02x/128", i)))
 	}
@@ -44,6 +44,28 @@ func TestLease_largest_fits(t *testing.T) {
 	}
 	if _, err := ParseLease(datagram); err != nil {
 		t.Errorf("ParseLease = %v, want nil", err)
+	}
+}
+
+func TestLease_any_text_survives(t *testing.T) {
+	tests := []struct {
+		name, text, want string
+	}{
+		{"short", "no reply", "no reply"},
+		{"octets that are no text", strings.Repeat("\xff", maxText), "?"},
+		{"octets that are no text, one by one", strings.Repeat("\xffa", maxText), strings.Repeat("?a", maxText/2)},
+		{"cut within a letter", strings.Repeat("a", maxText-1) + "é", strings.Repeat("a", maxText-1)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			datagram, err := Lease{Check: tt.text, Reason: tt.text}.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l, err := ParseLease(datagram); err != nil || l.Reason != tt.want || l.Check != tt.want {
+				t.Errorf("ParseLease = %q, %v; want %q", l.Reason, err, tt.want)
+			}
+		})
 	}
 }
 

@@ -69,11 +69,11 @@ func (s *Socket) Hold(ctx context.Context, want Wanted, lease time.Duration) (Re
 	}
 	r, err := s.exchange(ctx, datagram)
 	if err != nil {
-		return Reply{}, fmt.Errorf("sidecar %s: %w", s.path, err)
+		return Reply{}, fmt.Errorf("sidecar: %w", err)
 	}
 	s.last.Store(&r)
 	if r.Error != "" {
-		return r, fmt.Errorf("sidecar %s: %s", s.path, r.Error)
+		return r, fmt.Errorf("sidecar: %s", r.Error)
 	}
 	return r, nil
 }

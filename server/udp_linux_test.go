@@ -122,8 +122,25 @@ func TestListen_beforeTheAddressExists(t *testing.T) {
 	s.Close()
 }
 
-// A network of two hosts: the client reaches two anycast addresses of each
-// family on the node over two cables, and each sends back over the second.
+func TestStats_countsWhatTheKernelDrops(t *testing.T) {
+	s, err := Listen(Options{Addresses: []netip.Addr{loopback4}, Readers: 1}) // and nobody reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c := dial(t, "udp", netip.Addr{}, s.Addrs()[0])
+	packet := make([]byte, 60000)
+	for range 4 * queueSize / len(packet) {
+		send(t, c, packet)
+	}
+	if s.Stats().KernelDrops == 0 {
+		t.Error("a queue took four times what it can hold")
+	}
+}
+
+// twoPaths returns a node and a client with two cables between them. The client
+// reaches the node's two anycast addresses of each family by one cable each;
+// the node's way back is always the second.
 func twoPaths(t *testing.T) (node, client *netns.Host) {
 	t.Helper()
 	if err := netns.Available(); err != nil {

@@ -21,6 +21,27 @@ func Progress(stuck func(at time.Time, limit time.Duration) error, limit time.Du
 	return func(context.Context) error { return stuck(time.Now(), limit) }
 }
 
+// A Load is what a server has done and left undone since it started.
+type Load struct {
+	Served  uint64 // replies sent
+	Dropped uint64 // queries that the kernel dropped because the server's queue was full
+}
+
+// Unloaded returns run, but for failures that load explains: those during which
+// the kernel dropped queries for want of room while the server served others. A
+// flood is no reason to leave, because it would follow to the next node; a
+// server that serves nobody has no such excuse.
+func Unloaded(run func(context.Context) error, load func() Load) func(context.Context) error {
+	return func(ctx context.Context) error {
+		before := load()
+		err := run(ctx)
+		if now := load(); err != nil && now.Dropped > before.Dropped && now.Served > before.Served {
+			return nil
+		}
+		return err
+	}
+}
+
 // Present reports an anycast address or a blackhole route that is absent.
 // missing names it, or is nil.
 func Present(missing func() error) func(context.Context) error {

@@ -153,6 +153,33 @@ func TestProgress_hands_down_the_limit(t *testing.T) {
 	}
 }
 
+func TestUnloaded(t *testing.T) {
+	failure := errors.New("no reply")
+	tests := []struct {
+		name          string
+		err           error
+		before, after Load
+		want          error
+	}{
+		{"a success is a success", nil, Load{5, 0}, Load{5, 0}, nil},
+		{"a failure without load counts", failure, Load{5, 1}, Load{900, 1}, failure},
+		{"a failure under a flood that is served is forgiven", failure, Load{5, 1}, Load{900, 7}, nil},
+		{"a failure under a flood that nobody serves counts", failure, Load{5, 1}, Load{5, 7}, failure},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			now := tt.before
+			run := func(context.Context) error {
+				now = tt.after
+				return tt.err
+			}
+			if got := Unloaded(run, func() Load { return now })(t.Context()); got != tt.want {
+				t.Errorf("err = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestPresent_hands_up_the_error(t *testing.T) {
 	want := errors.New("198.51.100.1 is not on lo")
 	if err := Present(func() error { return want })(t.Context()); err != want {

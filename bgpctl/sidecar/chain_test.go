@@ -18,7 +18,7 @@ type chain struct {
 	wedge chan struct{}
 }
 
-func newChain(t *testing.T, fall int) *chain {
+func newChain(t *testing.T, fall int, lease time.Duration) *chain {
 	t.Helper()
 	c := &chain{r: newRecorder(), done: make(chan error, 1), wedge: make(chan struct{})}
 	o := testOptions(t, c.r)
@@ -35,7 +35,7 @@ func newChain(t *testing.T, fall int) *chain {
 				return nil
 			}
 		}}},
-		Link: link, Prefixes: prefixes, Every: 100 * time.Millisecond, Rise: 1, Fall: fall, Lease: bgpctl.MinLease,
+		Link: link, Prefixes: prefixes, Every: 100 * time.Millisecond, Rise: 1, Fall: fall, Lease: lease,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func newChain(t *testing.T, fall int) *chain {
 
 func TestChain_a_wedged_check_withdraws(t *testing.T) {
 	t.Parallel()
-	c := newChain(t, 2)
+	c := newChain(t, 2, bgpctl.MaxLease) // so that it is Down that withdraws
 	close(c.wedge)
 	c.r.await(t, "withdrawn", none)
 }
@@ -64,7 +64,7 @@ func TestChain_a_wedged_check_withdraws(t *testing.T) {
 // the earliest; whichever is first, the route goes.
 func TestChain_a_wedged_check_withdraws_within_the_lease(t *testing.T) {
 	t.Parallel()
-	c := newChain(t, 9)
+	c := newChain(t, 9, bgpctl.MinLease)
 	began := time.Now()
 	close(c.wedge)
 	c.r.await(t, "withdrawn", none)
@@ -75,7 +75,7 @@ func TestChain_a_wedged_check_withdraws_within_the_lease(t *testing.T) {
 
 func TestChain_a_drain_ends_with_the_withdrawal(t *testing.T) {
 	t.Parallel()
-	c := newChain(t, 2)
+	c := newChain(t, 9, bgpctl.MaxLease)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := c.k.Drain(ctx); err != nil {
@@ -93,7 +93,7 @@ func TestChain_a_drain_ends_with_the_withdrawal(t *testing.T) {
 
 func TestChain_a_stop_withdraws(t *testing.T) {
 	t.Parallel()
-	c := newChain(t, 2)
+	c := newChain(t, 9, bgpctl.MaxLease)
 	c.stop()
 	c.r.await(t, "withdrawn", none)
 }

@@ -34,7 +34,8 @@ const (
 // A conn is one connection and who is at its other end.
 type conn struct {
 	*net.UnixConn
-	cred *unix.Ucred
+	cred    *unix.Ucred
+	refused string // why its last lease did not count; owned by Serve
 }
 
 // A message is a lease, or the end of its connection.

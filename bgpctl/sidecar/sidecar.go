@@ -182,10 +182,14 @@ func (s *Sidecar) take(m message) error {
 	}
 	if err := s.refusal(m); err != nil {
 		s.counters.refused.Add(1)
-		s.log.Warn("lease refused", zap.Int("pid", m.lease.PID), zap.Error(err))
+		if m.conn.refused != err.Error() {
+			m.conn.refused = err.Error()
+			s.log.Warn("lease refused", zap.Int32("pid", m.conn.cred.Pid), zap.Error(err))
+		}
 		s.reply(m, err)
 		return nil
 	}
+	m.conn.refused = ""
 	if s.holder != m.conn {
 		s.adopt(m)
 	}
@@ -258,14 +262,17 @@ func (s *Sidecar) tell() {
 	if s.a.check != "" {
 		fields = append(fields, zap.String("check", s.a.check))
 	}
-	switch s.a.state {
-	case bgpctl.Withdrawn:
+	asked := s.a.expires != 0 && s.a.check == "" // by a node that is well
+	switch {
+	case s.a.state == bgpctl.Withdrawn && asked:
+		s.log.Info("announcement withdrawn", fields...)
+	case s.a.state == bgpctl.Withdrawn:
 		s.log.Warn("announcement withdrawn", fields...)
-	case bgpctl.Warmup:
+	case s.a.state == bgpctl.Warmup:
 		s.log.Info("warm-up begun", fields...)
-	case bgpctl.Announced:
+	case s.a.state == bgpctl.Announced:
 		s.log.Info("announcement made", append(fields, zap.Stringers("prefixes", s.wanted))...)
-	case bgpctl.Draining:
+	case s.a.state == bgpctl.Draining:
 		s.log.Info("drain begun", fields...)
 	}
 }

@@ -138,6 +138,7 @@ func (p *program) get(t *testing.T, path string) string {
 }
 
 func TestServe_tells_what_it_does(t *testing.T) {
+	t.Parallel()
 	p := newProgram(t, "speaker: dry-run")
 	p.hold(t)
 	if got := p.get(t, "/healthz"); got != "ok\n" {
@@ -159,6 +160,7 @@ func TestServe_tells_what_it_does(t *testing.T) {
 }
 
 func TestServe_ends_with_a_signal(t *testing.T) {
+	t.Parallel()
 	p := newProgram(t, "speaker: dry-run")
 	p.hold(t)
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
@@ -173,6 +175,7 @@ func TestServe_ends_with_a_signal(t *testing.T) {
 }
 
 func TestServe_starts_after_a_kill(t *testing.T) {
+	t.Parallel()
 	p := newProgram(t, "speaker: dry-run")
 	p.hold(t)
 	p.Process.Kill()

@@ -4,7 +4,8 @@
 // answers; when its checks of itself pass, it asks the sidecar to announce the
 // addresses. A signal takes the same way back: the announcement first, the
 // addresses last. "proxima check" says what is wrong with a file, or with this
-// host for that file.
+// host for that file; "proxima health" asks the daemon beside how it is; and
+// "proxima grant" gives the program its capabilities when it is installed.
 package main
 
 import (
@@ -26,6 +27,9 @@ import (
 var version = ""
 
 func main() {
+	// A program with file capabilities is to be silent when it crashes, as the
+	// Go runtime has it: its callers may be strangers. A daemon's are not.
+	debug.SetTraceback("single")
 	if err := command(os.Stdout).Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, describe(err))
 		os.Exit(1)
@@ -52,7 +56,7 @@ func command(out io.Writer) *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), checkCommand(out), versionCommand(out))
+	root.AddCommand(serveCommand(), checkCommand(out), healthCommand(out), grantCommand(), versionCommand(out))
 	return root
 }
 
@@ -82,6 +86,27 @@ func checkCommand(out io.Writer) *cobra.Command {
 	}
 	configFlag(c, &file)
 	return c
+}
+
+func healthCommand(out io.Writer) *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "health",
+		Short: "Ask the daemon of this configuration file whether it should go on",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return askHealth(out, file) },
+	}
+	configFlag(c, &file)
+	return c
+}
+
+func grantCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "grant FILE",
+		Short: "Give a program's file the two capabilities of serve, as setcap does",
+		Args:  cobra.ExactArgs(1),
+		RunE:  func(_ *cobra.Command, args []string) error { return grant(args[0]) },
+	}
 }
 
 func configFlag(c *cobra.Command, file *string) {

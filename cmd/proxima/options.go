@@ -134,10 +134,17 @@ func checks(c *config.Node, srv *server.Server, setup *netsetup.Setup, sources [
 	if setup != nil {
 		all = append(all, bgpctl.Check{Name: "addresses present", Run: check.Present(setup.Missing)})
 	}
+	load := func() check.Load {
+		s := srv.Stats()
+		return check.Load{Served: s.UDP.Replies, Dropped: s.KernelDrops}
+	}
 	for _, a := range probed(c, srv.Addrs()) {
 		for _, network := range []string{"udp", "tcp"} {
 			name := fmt.Sprintf("dns %s %s", a.Addr(), network)
-			all = append(all, bgpctl.Check{Name: name, Run: check.DNS(name, a, sourceFor(a.Addr(), sources), network, c.Node.ID, 0)})
+			// A question may take as long as a round gives a check: a busy
+			// host is slow, and slow is not sick.
+			run := check.DNS(name, a, sourceFor(a.Addr(), sources), network, c.Node.ID, c.Health.Every/2)
+			all = append(all, bgpctl.Check{Name: name, Run: check.Unloaded(run, load)})
 		}
 	}
 	return all

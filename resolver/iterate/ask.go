@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"proxima/resolver/selection"
@@ -136,9 +137,27 @@ func (a *asking) exchange(ctx context.Context, to netip.AddrPort, timeout time.D
 	default:
 		w.counts.faults.Add(1)
 		a.tally.faults++
-		w.selection.Note(to, selection.Refused, 0, time.Now())
+		if outcome, theirs := blame(err); theirs {
+			w.selection.Note(to, outcome, 0, time.Now())
+		}
 	}
 	return nil, nil
+}
+
+// blame tells what an exchange that failed otherwise than by silence says of
+// the server: nothing if this host had no socket for it (EMFILE and its like),
+// no more than a network that refuses if the kernel says so, else that it
+// broke off or answered nonsense.
+func blame(err error) (o selection.Outcome, theirs bool) {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return selection.Broken, true
+	}
+	switch errno {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN:
+		return 0, false
+	}
+	return selection.Refused, true
 }
 
 // message composes the question: no recursion wanted of a server, DO set so

@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -134,8 +135,8 @@ func (c *Client) exchange(ctx context.Context, to netip.AddrPort, q *query, stre
 }
 
 // ErrBusy is returned if the context ends while all sockets are in use. It is
-// no fault of the server's.
-var ErrBusy = errors.New("all sockets are in use")
+// no fault of the server's, as EMFILE, which it wraps, is none.
+var ErrBusy = fmt.Errorf("all sockets are in use: %w", syscall.EMFILE)
 
 // errSilent is what the wait for a reply ends with when time is up.
 var errSilent = errors.New("no reply")

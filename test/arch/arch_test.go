@@ -59,6 +59,7 @@ var may = map[string][]string{
 	"test/router":          anything,
 	"test/peers":           anything,
 	"test/node":            anything,
+	"test/image":           anything,
 }
 
 var anything = []string{"*"}

@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/miekg/dns"
-
 	"proxima/resolver/anchor"
 	"proxima/test/netns"
 	"proxima/test/sim"
@@ -25,8 +23,8 @@ var (
 // the root on the root servers' own addresses, so that Proxima's built-in
 // hints lead to it.
 type internet struct {
-	sim     *sim.Internet
-	servers []*dns.Server
+	sim   *sim.Internet
+	stops []func() // of the addresses served
 }
 
 // startInternet makes the zones and serves each address on the host.
@@ -127,32 +125,19 @@ func (n *internet) serve(h *netns.Host, all []netip.Addr) error {
 				_ = pc.Close()
 				return err
 			}
-			n.servers = append(n.servers,
-				&dns.Server{PacketConn: pc, Handler: n.handler(a, false)},
-				&dns.Server{Listener: l, Handler: n.handler(a, true)})
+			n.stops = append(n.stops, n.sim.Serve(a, pc, l))
 			return nil
 		})
 		if err != nil {
 			return fmt.Errorf("internet: %s: %w", at, err)
 		}
 	}
-	for _, s := range n.servers {
-		go func() { _ = s.ActivateAndServe() }()
-	}
 	return nil
-}
-
-func (n *internet) handler(at netip.Addr, stream bool) dns.HandlerFunc {
-	return func(w dns.ResponseWriter, q *dns.Msg) {
-		if m := n.sim.Reply(at, q, stream); m != nil {
-			_ = w.WriteMsg(m)
-		}
-	}
 }
 
 // close stops answering.
 func (n *internet) close() {
-	for _, s := range n.servers {
-		_ = s.Shutdown()
+	for _, stop := range n.stops {
+		stop()
 	}
 }

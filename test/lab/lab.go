@@ -18,10 +18,12 @@ import (
 
 // options are what the user may choose.
 type options struct {
-	Router  string // one of router.Kinds
-	Drills  []drill
-	Keep    bool
-	Verbose bool
+	Router   string // one of router.Kinds
+	Drills   []drill
+	Keep     bool
+	Verbose  bool
+	Programs string // directory of the built programs
+	Shared   bool   // other work on this machine: figures are told, not judged
 }
 
 // A lab is the running world: programs started, clients asking.
@@ -43,11 +45,7 @@ func run(ctx context.Context, o options, t *timeline) (_ []result, err error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	t.title("Building Proxima and the world")
-	if err := build(ctx, dir); err != nil {
-		return nil, err
-	}
-	t.event(plain, "lab", "both programs built")
+	t.title("Laying out the world")
 	w, err := newWorld()
 	if err != nil {
 		return nil, err
@@ -123,7 +121,7 @@ func (l *lab) live(ctx context.Context) ([]result, error) {
 func (l *lab) startNodes(ctx context.Context) error {
 	l.title("Starting the nodes")
 	for _, s := range l.sites {
-		n := &node{site: s, dir: l.dir, verbose: l.Verbose}
+		n := &node{site: s, dir: l.dir, programs: l.Programs, verbose: l.Verbose}
 		l.nodes = append(l.nodes, n)
 		if err := errors.Join(n.configure(), n.startSidecar(), n.startProxima()); err != nil {
 			return err

@@ -20,6 +20,40 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// TestLab is the lab as its user runs it. Beside other tests, on a machine
+// with few cores, it plays two of the drills and judges no figures;
+// PROXIMA_FULL=1 plays and judges all of them with each kind of router.
+func TestLab(t *testing.T) {
+	if err := netns.Available(); err != nil {
+		t.Skip(err)
+	}
+	full := os.Getenv("PROXIMA_FULL") != ""
+	programs := t.TempDir()
+	if err := build(t.Context(), programs); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range router.Kinds {
+		t.Run(kind, func(t *testing.T) {
+			needRouter(t, kind)
+			o := options{Router: kind, Drills: drills, Programs: programs}
+			if !full {
+				if kind != "gobgp" {
+					t.Skip("runs with PROXIMA_FULL=1")
+				}
+				o.Drills, o.Shared = []drill{drills[indexDrill("kill")], drills[indexDrill("drain")]}, true
+			}
+			screen := newTimeline(t.Output(), false)
+			results, err := run(t.Context(), o, screen)
+			if err == nil {
+				err = verdict(results)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestRouters_learnTheClientsOfOthers(t *testing.T) {
 	for _, kind := range router.Kinds {
 		t.Run(kind, func(t *testing.T) {

@@ -16,7 +16,8 @@
 //	go run ./test/lab -keep           leaves the network up to play with
 //
 // It needs Go, and root or unprivileged user namespaces. All of it lives in
-// namespaces held by this process: whatever ends it, nothing is left behind.
+// namespaces held by this process: whatever ends it, no namespace, route or
+// process is left behind.
 package main
 
 import (
@@ -26,6 +27,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -44,25 +46,46 @@ func main() {
 	flag.BoolVar(&o.Verbose, "v", false, "show the log lines of the nodes")
 	flag.Parse()
 
-	if err := enterUserNamespace(); err != nil {
-		exit(err)
-	}
 	var err error
 	if o.Drills, err = pick(drillNames); err != nil {
 		exit(err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if !slices.Contains(router.Kinds, o.Router) {
+		exit(fmt.Errorf("-router: %q is not one of %s", o.Router, strings.Join(router.Kinds, ", ")))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
-	screen := newTimeline(os.Stdout, term.IsTerminal(int(os.Stdout.Fd())))
-	results, err := run(ctx, o, screen)
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+	err = play(ctx, o)
+	if ctx.Err() != nil {
 		err = errors.New("interrupted; nothing was left behind")
 	}
-	if err == nil {
-		err = verdict(results)
-	}
-	stop()
 	exit(err)
+}
+
+// play builds the programs and runs the lab, in a user namespace of its own
+// where network namespaces cannot be made otherwise. The programs are built
+// before: inside, there is no Internet to load modules from.
+func play(ctx context.Context, o options) error {
+	if o.Programs = os.Getenv(programsEnv); o.Programs == "" {
+		dir, err := newDir()
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		o.Programs = dir
+		fmt.Println("Building Proxima")
+		if err := build(ctx, dir); err != nil {
+			return err
+		}
+		if entered, err := enterUserNamespace(ctx, dir); entered || err != nil {
+			return err
+		}
+	}
+	results, err := run(ctx, o, newTimeline(os.Stdout, term.IsTerminal(int(os.Stdout.Fd()))))
+	if err != nil {
+		return err
+	}
+	return verdict(results)
 }
 
 // exit ends the program: 0 without an error, else 1 and the error on stderr.

@@ -27,8 +27,9 @@ const (
 // A node runs the two programs of Proxima on a site's host.
 type node struct {
 	*site
-	dir     string // of the programs, configuration files, sockets and logs
-	verbose bool
+	dir      string // of the configuration files, sockets and logs
+	programs string // directory of the two programs
+	verbose  bool
 
 	proxima, sidecar *netns.Program
 }
@@ -101,7 +102,7 @@ func (n *node) start(program, config string) (*netns.Program, error) {
 		return nil, err
 	}
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(n.dir, program), "serve", "-c", config)
+	cmd := exec.Command(filepath.Join(n.programs, program), "serve", "-c", config)
 	cmd.Stdout, cmd.Stderr = log, log
 	if n.verbose {
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr

@@ -50,7 +50,7 @@ type Host struct {
 
 // Available says why namespaces cannot be made here, or nil.
 func Available() error {
-	err := onOwnThread(func() error { return unix.Unshare(unix.CLONE_NEWNET) })
+	err := away(func() error { return unix.Unshare(unix.CLONE_NEWNET) })
 	if err != nil {
 		return fmt.Errorf("network namespaces cannot be made here (%w): run as root", err)
 	}
@@ -72,7 +72,7 @@ func (n *Net) Close() {
 // off.
 func (n *Net) Host(name string) (*Host, error) {
 	h := &Host{Name: name, ns: netns.None()}
-	err := onOwnThread(func() (err error) {
+	err := away(func() (err error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
 		}
@@ -82,16 +82,32 @@ func (n *Net) Host(name string) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("netns: %s: %w", name, err)
 	}
+	return h, n.add(h)
+}
+
+// Adopt makes a host of the namespace that a process lives in, such as a
+// container's. Close gives it up, too, but the process stays.
+func (n *Net) Adopt(name string, pid int) (*Host, error) {
+	ns, err := netns.GetFromPid(pid)
+	if err != nil {
+		return nil, fmt.Errorf("netns: %s: %w", name, err)
+	}
+	h := &Host{Name: name, ns: ns}
+	return h, n.add(h)
+}
+
+// add makes h a host that is ready for use.
+func (n *Net) add(h *Host) (err error) {
 	n.hosts = append(n.hosts, h)
 	if h.handle, err = netlink.NewHandleAt(h.ns, unix.NETLINK_ROUTE); err != nil {
-		return nil, fmt.Errorf("netns: %s: %w", name, err)
+		return fmt.Errorf("netns: %s: %w", h.Name, err)
 	}
 	for _, key := range []string{"net/ipv6/conf/default/accept_dad", "net/ipv6/conf/all/accept_dad", "net/ipv6/conf/default/router_solicitations"} {
 		if err := h.Sysctl(key, "0"); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return h, h.SetUp("lo", true)
+	return h.SetUp("lo", true)
 }
 
 // Link joins two hosts by a cable whose ends have the given names, and sets
@@ -228,24 +244,12 @@ func (h *Host) Enter() string {
 // Do runs f on the host: sockets that f opens and programs that it starts
 // belong there for ever. f must not start goroutines that do so.
 func (h *Host) Do(f func() error) error {
-	runtime.LockOSThread()
-	home, err := netns.Get()
-	if err != nil {
-		runtime.UnlockOSThread()
-		return err
-	}
-	defer home.Close()
-	if err := netns.Set(h.ns); err != nil {
-		runtime.UnlockOSThread()
-		return fmt.Errorf("netns: %s: %w", h.Name, err)
-	}
-	defer func() {
-		if err := netns.Set(home); err != nil {
-			panic("netns: a thread cannot return to its namespace: " + err.Error())
+	return away(func() error {
+		if err := netns.Set(h.ns); err != nil {
+			return fmt.Errorf("netns: %s: %w", h.Name, err)
 		}
-		runtime.UnlockOSThread()
-	}()
-	return f()
+		return f()
+	})
 }
 
 // Dial opens a socket on the host.
@@ -332,15 +336,28 @@ func (h *Host) close() {
 	}
 }
 
-// onOwnThread runs f on a thread that ends with it, so that f may change the
-// thread's namespace for good.
-func onOwnThread(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
-		done <- f()
+// away runs f, which may move its thread to another namespace, and brings the
+// thread home. The thread must not end instead: with it the kernel would end the
+// programs that were started from it (PR_SET_PDEATHSIG is about threads).
+func away(f func() error) error {
+	runtime.LockOSThread()
+	home, err := netns.Get()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer home.Close()
+	if err := netns.Set(home); err != nil { // who may not do this now could not come back later
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer func() {
+		if err := netns.Set(home); err != nil {
+			panic("netns: a thread cannot return to its namespace: " + err.Error())
+		}
+		runtime.UnlockOSThread()
 	}()
-	return <-done
+	return f()
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {

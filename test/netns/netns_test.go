@@ -5,6 +5,7 @@ package netns
 import (
 	"net"
 	"net/netip"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,54 @@ func TestHost_hidesItsLinks(t *testing.T) {
 	}
 	if !strings.Contains(out, "lo:") || strings.Contains(out, "eth0") {
 		t.Errorf("links of a fresh host:\n%s\nwant lo alone", out)
+	}
+}
+
+func TestHost_programsOutliveTheThreadsOfOtherHosts(t *testing.T) {
+	if err := Available(); err != nil {
+		t.Skip(err)
+	}
+	n := New()
+	defer n.Close()
+	var programs []*Program
+	for range 20 {
+		p, err := mustHost(t, n, "more").Start(exec.Command("sleep", "60"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		programs = append(programs, p)
+	}
+	for _, p := range programs {
+		select {
+		case <-p.Done():
+			t.Fatalf("a program ended by itself: %v", p.Err())
+		default:
+		}
+	}
+}
+
+func TestNet_adoptsWhereAProcessLives(t *testing.T) {
+	if err := Available(); err != nil {
+		t.Skip(err)
+	}
+	theirs, ours := New(), New()
+	defer theirs.Close()
+	defer ours.Close()
+	h := mustHost(t, theirs, "theirs")
+	p, err := h.Start(exec.Command("sleep", "60"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	adopted, err := ours.Adopt("adopted", p.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ours.Link(mustHost(t, ours, "ours"), "wire", adopted, "wire"); err != nil {
+		t.Fatal(err)
+	}
+	out, err := h.Run(t.Context(), "cat", "/proc/net/dev")
+	if err != nil || !strings.Contains(out, "wire:") {
+		t.Errorf("links of the adopted host: %v\n%s\nwant wire among them", err, out)
 	}
 }
 

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/miekg/dns"
-
 	"proxima/resolver/anchor"
 	"proxima/test/netns"
 	"proxima/test/sim"
@@ -64,19 +62,13 @@ func writeAddresses(text *strings.Builder, owner string, addrs []netip.Addr) {
 func mustServe(t *testing.T, h *netns.Host, n *sim.Internet, a netip.Addr) {
 	t.Helper()
 	at := netip.AddrPortFrom(a, 53).String()
-	answer := func(stream bool) dns.HandlerFunc {
-		return func(w dns.ResponseWriter, q *dns.Msg) {
-			if m := n.Reply(a, q, stream); m != nil {
-				_ = w.WriteMsg(m)
-			}
-		}
-	}
-	datagrams, streams := &dns.Server{Handler: answer(false)}, &dns.Server{Handler: answer(true)}
+	var datagrams net.PacketConn
+	var streams net.Listener
 	err := h.Addr("lo", netip.PrefixFrom(a, a.BitLen()))
 	if err == nil {
 		err = h.Do(func() (err error) {
-			if datagrams.PacketConn, err = net.ListenPacket("udp", at); err == nil {
-				streams.Listener, err = net.Listen("tcp", at)
+			if datagrams, err = net.ListenPacket("udp", at); err == nil {
+				streams, err = net.Listen("tcp", at)
 			}
 			return err
 		})
@@ -84,11 +76,5 @@ func mustServe(t *testing.T, h *netns.Host, n *sim.Internet, a netip.Addr) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []*dns.Server{datagrams, streams} {
-		up := make(chan struct{})
-		s.NotifyStartedFunc = func() { close(up) }
-		go func() { _ = s.ActivateAndServe() }()
-		<-up
-		t.Cleanup(func() { _ = s.Shutdown() })
-	}
+	t.Cleanup(n.Serve(a, datagrams, streams))
 }

@@ -348,9 +348,19 @@ func (n *node) end(t *testing.T, cmd *exec.Cmd) (int, string) {
 	return cmd.ProcessState.ExitCode(), out.String()
 }
 
-// asNobody makes a command run without any privilege.
-func asNobody(cmd *exec.Cmd) *exec.Cmd {
+// asNobody makes a command run without any privilege, or skips where this user
+// cannot become another.
+func asNobody(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
+	t.Helper()
 	const nobody = 65534
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	become := func() *syscall.SysProcAttr {
+		return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	try := exec.Command("true")
+	try.SysProcAttr = become()
+	if err := try.Run(); err != nil {
+		t.Skipf("cannot start a program as user %d: %v", nobody, err)
+	}
+	cmd.SysProcAttr = become()
 	return cmd
 }

@@ -5,6 +5,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -134,4 +135,35 @@ func (w *world) checkSeen(t *testing.T) {
 		t.Errorf("segment sizes in SYN-ACKs: %v, want %d alone", s.segments, maxSegment)
 	}
 	t.Logf("seen: questions by source %v, largest UDP reply %d octets, SYN-ACKs by segment size %v", s.unicastAsks, s.largest, s.segments)
+}
+
+// The proof above is that a tap sees nothing; this one is that it would.
+func TestTap_seesQuestionsFromAnycastAddresses(t *testing.T) {
+	t.Parallel()
+	w := mustWorld(t, false)
+	for i, from := range []netip.Addr{service[1], service[3]} {
+		if err := w.Addr("lo", netip.PrefixFrom(from, from.BitLen())); err != nil {
+			t.Fatal(err)
+		}
+		err := w.Do(func() error {
+			conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0)), net.UDPAddrFromAddrPort(netip.AddrPortFrom(exampleAt[i], 53)))
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			_, err = conn.Write([]byte("a question"))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		await(t, askLimit, "the packet at the tap", func() error {
+			for _, packet := range w.tap.mustSeen(t).anycastAsks {
+				if strings.HasPrefix(packet, from.String()+" to ") {
+					return nil
+				}
+			}
+			return fmt.Errorf("nothing from %s", from)
+		})
+	}
 }

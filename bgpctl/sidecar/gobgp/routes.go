@@ -107,7 +107,7 @@ func (s *Speaker) checkSessions(want map[netip.Prefix]sidecar.Route) error {
 	s.mu.Lock()
 	open := make(map[netip.Addr][]bgp.Family)
 	for address, p := range s.peers {
-		if p.up {
+		if p.up() {
 			open[address] = p.families
 		}
 	}

@@ -103,9 +103,12 @@ type Speaker struct {
 
 // A session is what is known of the session with a peer.
 type session struct {
-	up       bool
-	families []bgp.Family // that both ends have, while up
+	state    bgp.FSMState
+	families []bgp.Family // that the peer has, while the session is up
+	refused  bool         // it was told that the session does not come up
 }
+
+func (s *session) up() bool { return s.state == bgp.BGP_FSM_ESTABLISHED }
 
 // New starts a speaker. It listens nowhere: sessions are ours to open.
 func New(o Options) (*Speaker, error) {
@@ -306,31 +309,44 @@ func (o Options) families(peer netip.Addr) []bgp.Family {
 	})
 }
 
-// notePeer tells when a session comes up or goes down. Called by the library's
-// goroutine, one event at a time.
+// notePeer tells when a session comes up or goes down, and once when a router
+// answers but does not agree. Called by the library's goroutine, one event at a
+// time.
 func (s *Speaker) notePeer(e *apiutil.WatchEventMessage_PeerEvent, _ time.Time) {
-	address := e.Peer.Conf.NeighborAddress
-	up := e.Peer.State.SessionState == bgp.BGP_FSM_ESTABLISHED
+	address, now := e.Peer.Conf.NeighborAddress, e.Peer.State
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.peers[address]
-	if p == nil || p.up == up {
+	if p == nil {
 		return
 	}
-	p.up, p.families = up, nil
-	if !up {
-		s.log.Warn("peer went down", zap.Stringer("peer", address), zap.String("reason", e.Peer.State.DisconnectMessage))
-		return
+	before := *p
+	p.state = now.SessionState
+	switch {
+	case p.up() && !before.up():
+		p.families, p.refused = announcedFamilies(now.RemoteCap), false
+		s.log.Info("peer came up", zap.Stringer("peer", address), zap.Uint32("asn", now.PeerASN), zap.Stringers("families", p.families))
+	case before.up() && !p.up():
+		s.log.Warn("peer went down", zap.Stringer("peer", address), zap.String("reason", now.DisconnectMessage))
+	case p.state == bgp.BGP_FSM_IDLE && before.state > bgp.BGP_FSM_ACTIVE && !before.refused:
+		p.refused = true
+		s.log.Warn("peer did not agree to a session", zap.Stringer("peer", address), zap.String("reason", now.DisconnectMessage))
 	}
-	for _, c := range e.Peer.State.RemoteCap {
+}
+
+// announcedFamilies returns the families among a peer's capabilities. One that
+// names none knows IPv4 only, RFC 4760 section 8.
+func announcedFamilies(capabilities []bgp.ParameterCapabilityInterface) []bgp.Family {
+	var list []bgp.Family
+	for _, c := range capabilities {
 		if c, ok := c.(*bgp.CapMultiProtocol); ok {
-			p.families = append(p.families, c.CapValue)
+			list = append(list, c.CapValue)
 		}
 	}
-	if p.families == nil { // RFC 4760 section 8: it knows IPv4 only
-		p.families = families[:1]
+	if list == nil {
+		return families[:1]
 	}
-	s.log.Info("peer came up", zap.Stringer("peer", address), zap.Uint32("asn", e.Peer.State.PeerASN), zap.Stringers("families", p.families))
+	return list
 }
 
 // A PeerStatus says whether the session with a peer is up.
@@ -345,7 +361,7 @@ func (s *Speaker) Peers() []PeerStatus {
 	defer s.mu.Unlock()
 	var list []PeerStatus
 	for _, p := range s.o.Peers {
-		list = append(list, PeerStatus{p.Address, s.peers[p.Address].up})
+		list = append(list, PeerStatus{p.Address, s.peers[p.Address].up()})
 	}
 	return list
 }

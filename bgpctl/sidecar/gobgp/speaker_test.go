@@ -16,6 +16,8 @@ import (
 	"github.com/osrg/gobgp/v4/pkg/apiutil"
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
 	"github.com/osrg/gobgp/v4/pkg/server"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"proxima/bgpctl/sidecar"
 )
@@ -280,6 +282,39 @@ func TestOptions_prepends(t *testing.T) {
 			}
 			if got := o.prepends(); got != tt.want {
 				t.Errorf("prepends = %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestSpeaker_notePeer(t *testing.T) {
+	address := netip.MustParseAddr("192.0.2.1")
+	tests := []struct {
+		name   string
+		states []bgp.FSMState
+		want   []string // what is logged
+	}{
+		{"a router that is away is not worth a word", []bgp.FSMState{bgp.BGP_FSM_IDLE, bgp.BGP_FSM_ACTIVE, bgp.BGP_FSM_IDLE, bgp.BGP_FSM_ACTIVE}, nil},
+		{"up and down are told", []bgp.FSMState{bgp.BGP_FSM_ACTIVE, bgp.BGP_FSM_OPENCONFIRM, bgp.BGP_FSM_ESTABLISHED, bgp.BGP_FSM_IDLE},
+			[]string{"peer came up", "peer went down"}},
+		{"a router that does not agree is told once", []bgp.FSMState{bgp.BGP_FSM_OPENCONFIRM, bgp.BGP_FSM_IDLE, bgp.BGP_FSM_OPENSENT, bgp.BGP_FSM_IDLE},
+			[]string{"peer did not agree to a session"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			core, logs := observer.New(zap.InfoLevel)
+			s := &Speaker{log: zap.New(core), peers: map[netip.Addr]*session{address: {}}}
+			for _, state := range tt.states {
+				s.notePeer(&apiutil.WatchEventMessage_PeerEvent{Peer: apiutil.Peer{
+					Conf: apiutil.PeerConf{NeighborAddress: address}, State: apiutil.PeerState{SessionState: state},
+				}}, time.Time{})
+			}
+			var got []string
+			for _, e := range logs.All() {
+				got = append(got, e.Message)
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("logged %q, want %q", got, tt.want)
 			}
 		})
 	}

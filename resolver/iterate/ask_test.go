@@ -1,0 +1,33 @@
+package iterate
+
+import (
+	"fmt"
+	"io"
+	"syscall"
+	"testing"
+
+	"proxima/resolver/selection"
+)
+
+func TestBlame(t *testing.T) {
+	tests := []struct {
+		name    string
+		err     error
+		outcome selection.Outcome
+		theirs  bool
+	}{
+		{"a refused connection is the network's word", syscall.ECONNREFUSED, selection.Refused, true},
+		{"no route is the network's word", syscall.ENETUNREACH, selection.Refused, true},
+		{"a stream that ends early is broken", io.ErrUnexpectedEOF, selection.Broken, true},
+		{"no descriptor here is no server's fault", syscall.EMFILE, 0, false},
+		{"no buffers here is no server's fault", syscall.ENOBUFS, 0, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			outcome, theirs := blame(fmt.Errorf("upstream: %w", tt.err))
+			if outcome != tt.outcome || theirs != tt.theirs {
+				t.Errorf("blame = %v, %t, want %v, %t", outcome, theirs, tt.outcome, tt.theirs)
+			}
+		})
+	}
+}
