@@ -44,8 +44,8 @@ var algorithms = map[uint8]algorithm{
 	dns.RSASHA512:        {parse: rsaParser(crypto.SHA512)},
 	dns.ECDSAP256SHA256:  {parse: ecdsaParser(elliptic.P256(), crypto.SHA256, priceP256)},
 	dns.ECDSAP384SHA384:  {parse: ecdsaParser(elliptic.P384(), crypto.SHA384, priceP384)},
-	dns.ED25519:          {parse: parseEd25519},
-	dns.ED448:            {parse: parseEd448},
+	dns.ED25519:          {parse: edwardsParser(ed25519.PublicKeySize, priceEd25519, verifyEd25519)},
+	dns.ED448:            {parse: edwardsParser(ed448.PublicKeySize, priceEd448, verifyEd448)},
 }
 
 // algorithm returns the algorithm numbered n if these rules support it.
@@ -75,28 +75,27 @@ func ecdsaParser(curve elliptic.Curve, hash crypto.Hash, price int) func(*key, [
 	}
 }
 
-// parseEd25519 parses a key of RFC 8080 section 3.
-func parseEd25519(k *key, public []byte) error {
-	if len(public) != ed25519.PublicKeySize {
-		return fmt.Errorf("%d octets of Ed25519", len(public))
+// edwardsParser parses the keys of RFC 8080 section 3: so many octets, of which
+// none are wrong as such.
+func edwardsParser(size, price int, verify func(public, signed, signature []byte) bool) func(*key, []byte) error {
+	return func(k *key, public []byte) error {
+		if len(public) != size {
+			return fmt.Errorf("%d octets, not %d", len(public), size)
+		}
+		k.price = price
+		k.verify = func(signed, signature []byte) bool { return verify(public, signed, signature) }
+		return nil
 	}
-	k.price = priceEd25519
-	k.verify = func(signed, signature []byte) bool {
-		return ed25519.Verify(public, signed, signature)
-	}
-	return nil
 }
 
-// parseEd448 parses a key of RFC 8080 section 3. The context is empty there.
-func parseEd448(k *key, public []byte) error {
-	if len(public) != ed448.PublicKeySize {
-		return fmt.Errorf("%d octets of Ed448", len(public))
-	}
-	k.price = priceEd448
-	k.verify = func(signed, signature []byte) bool {
-		return ed448.Verify(public, signed, signature, "")
-	}
-	return nil
+// verifyEd25519 verifies a signature of RFC 8080 section 4.
+func verifyEd25519(public, signed, signature []byte) bool {
+	return ed25519.Verify(public, signed, signature)
+}
+
+// verifyEd448 verifies one with the empty context that RFC 8080 section 4 wants.
+func verifyEd448(public, signed, signature []byte) bool {
+	return ed448.Verify(public, signed, signature, "")
 }
 
 // sum returns the hash of octets.

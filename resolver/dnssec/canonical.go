@@ -42,15 +42,15 @@ func formOf(rrs []dns.RR) (form, error) {
 	const header = 12 // octets before the first record
 	var f form
 	for rest, first := wire[header:], true; len(rest) > 0; first = false {
-		one, after := cutRecord(rest)
-		if first {
+		one, data, after := cutRecord(rest)
+		switch {
+		case first:
 			f = one
-		} else if !bytes.Equal(one.owner, f.owner) || one.typ != f.typ || one.class != f.class {
+		case !bytes.Equal(one.owner, f.owner) || one.typ != f.typ || one.class != f.class:
 			return form{}, errMixed
-		} else {
-			f.data = append(f.data, one.data...)
-			f.ttl = min(f.ttl, one.ttl)
 		}
+		f.data = append(f.data, data)
+		f.ttl = min(f.ttl, one.ttl)
 		rest = after
 	}
 	slices.SortFunc(f.data, bytes.Compare)
@@ -58,8 +58,9 @@ func formOf(rrs []dns.RR) (form, error) {
 	return f, nil
 }
 
-// cutRecord splits the first record, which is uncompressed, off wire.
-func cutRecord(wire []byte) (one form, rest []byte) {
+// cutRecord splits the first record, which is uncompressed, off wire. What it
+// returns is in lower case where it has to be.
+func cutRecord(wire []byte) (one form, data, rest []byte) {
 	end := nameEnd(wire)
 	fixed := wire[end:] // type, class, TTL and length: RFC 1035 section 3.2.1
 	length := int(binary.BigEndian.Uint16(fixed[8:]))
@@ -69,10 +70,9 @@ func cutRecord(wire []byte) (one form, rest []byte) {
 		class: binary.BigEndian.Uint16(fixed[2:]),
 		ttl:   binary.BigEndian.Uint32(fixed[4:]),
 	}
-	data := fixed[10 : 10+length]
+	data = fixed[10 : 10+length]
 	lowerNames(one.typ, data)
-	one.data = [][]byte{data}
-	return one, fixed[10+length:]
+	return one, data, fixed[10+length:]
 }
 
 // nameEnd returns how many octets of wire, at most all, the name at its

@@ -130,7 +130,7 @@ func referenceFits(set RRset, sig *dns.RRSIG, owner, zone string, at time.Time) 
 	skew := min(max(validity/10, 3600), 86400)
 	return strings.EqualFold(sig.Hdr.Name, owner) && sig.Hdr.Class == h.Class && sig.TypeCovered == h.Rrtype &&
 		strings.EqualFold(sig.SignerName, zone) &&
-		int(sig.Labels) <= most && int(sig.Labels) >= dns.CountLabel(zone) &&
+		(int(sig.Labels) == most || int(sig.Labels) < most && int(sig.Labels) >= dns.CountLabel(zone)) &&
 		!serialLess(sig.Expiration, sig.Inception) &&
 		!serialLess(now+skew, sig.Inception) && !serialLess(sig.Expiration+skew, now)
 }

@@ -3,7 +3,6 @@ package dnssec
 import (
 	"crypto"
 	"crypto/rand"
-	"crypto/rsa"
 	"encoding/asn1"
 	"encoding/base64"
 	"errors"
@@ -50,21 +49,29 @@ func mustSigner(tb testing.TB, zone string, algorithm uint8, bits int) signer {
 	return s
 }
 
-// mustWideRSA makes an RSA-2048 key with an exponent that crypto/rsa refuses.
-func mustWideRSA(tb testing.TB, zone string, exponent uint64) signer {
+// mustRSA makes an RSA key with any exponent and length.
+func mustRSA(tb testing.TB, zone string, exponent *big.Int, bits int) signer {
 	tb.Helper()
-	s := mustSigner(tb, zone, dns.RSASHA256, 2048)
-	k := s.private.(*rsa.PrivateKey)
-	e := new(big.Int).SetUint64(exponent)
 	one := big.NewInt(1)
-	phi := new(big.Int).Mul(new(big.Int).Sub(k.Primes[0], one), new(big.Int).Sub(k.Primes[1], one))
-	d := new(big.Int).ModInverse(e, phi)
-	if d == nil {
-		return mustWideRSA(tb, zone, exponent) // e divides phi: one pair of primes in a few
+	for {
+		p, err := rand.Prime(rand.Reader, bits/2)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		q, err := rand.Prime(rand.Reader, bits/2)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		n, phi := new(big.Int).Mul(p, q), new(big.Int).Mul(p.Sub(p, one), q.Sub(q, one))
+		d := new(big.Int).ModInverse(exponent, phi)
+		if d == nil { // the exponent divides phi: other primes
+			continue
+		}
+		return signer{private: anyRSA{n: n, d: d}, DNSKEY: &dns.DNSKEY{
+			Hdr:   dns.RR_Header{Name: zone, Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 3600},
+			Flags: dns.ZONE, Protocol: 3, Algorithm: dns.RSASHA256, PublicKey: rsaKey(exponent, n),
+		}}
 	}
-	s.private = wideRSA{n: k.N, d: d}
-	s.PublicKey = rsaKey(e, k.N)
-	return s
 }
 
 // rsaKey writes an RSA key as RFC 3110 has it.
@@ -73,12 +80,12 @@ func rsaKey(exponent, modulus *big.Int) string {
 	return base64.StdEncoding.EncodeToString(append(append([]byte{byte(len(b))}, b...), modulus.Bytes()...))
 }
 
-// wideRSA signs as PKCS #1 version 1.5 has it, with any exponent.
-type wideRSA struct{ n, d *big.Int }
+// anyRSA signs SHA-256 as PKCS #1 version 1.5 has it, where crypto/rsa will not.
+type anyRSA struct{ n, d *big.Int }
 
-func (w wideRSA) Public() crypto.PublicKey { return nil }
+func (w anyRSA) Public() crypto.PublicKey { return nil }
 
-func (w wideRSA) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
+func (w anyRSA) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
 	if len(digest) != 32 {
 		return nil, errors.New("only SHA-256")
 	}

@@ -108,8 +108,8 @@ func passing(sigs []*dns.RRSIG, check func(*dns.RRSIG) *ProofError) (passed []*d
 }
 
 // fits returns why a signature cannot be one of zone over this set, or nil: RFC
-// 4035 section 5.3.1. Fewer labels than the signer has would be a wildcard
-// above the zone (CVE-2026-44690).
+// 4035 section 5.3.1. A wildcard of fewer labels than the zone has would stand
+// above it (CVE-2026-44690).
 func (f form) fits(sig *dns.RRSIG, owner string, zone name) *ProofError {
 	covered, err := canonical(sig.Hdr.Name)
 	if err != nil || !bytes.Equal(covered, f.owner) || sig.TypeCovered != f.typ || sig.Hdr.Class != f.class {
@@ -119,8 +119,8 @@ func (f form) fits(sig *dns.RRSIG, owner string, zone name) *ProofError {
 	if err != nil || !bytes.Equal(signer, zone) {
 		return fault(codeBogus, owner, "signed by %s, not by its zone %s", sig.SignerName, zone)
 	}
-	labels := int(sig.Labels)
-	if labels > f.owner.labels() || labels < zone.labels() {
+	labels, most := int(sig.Labels), f.owner.labels()
+	if labels > most || labels < most && labels < zone.depth() {
 		return fault(codeBogus, owner, "signature by %s has %d labels", zone, labels)
 	}
 	return nil
