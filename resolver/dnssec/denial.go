@@ -11,8 +11,13 @@ type Denial struct {
 	// Status is Insecure where opt-out leaves room for an unsigned delegation,
 	// or where the zone's NSEC3 parameters are not computed.
 	Status Status
-	Until  time.Time // when the first signature of the proof ends
-	TTL    uint32    // in seconds, caps how long the denial may be kept
+
+	// Sets are the NSEC and NSEC3 records that the zone has signed. Of what was
+	// brought, they alone may be remembered.
+	Sets []RRset
+
+	Until time.Time // when the first signature of the proof ends
+	TTL   uint32    // in seconds, caps how long the denial may be kept
 }
 
 // ProveAbsent judges the denial of a reply that has nothing for q. What must be

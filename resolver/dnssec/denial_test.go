@@ -3,6 +3,7 @@ package dnssec
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -194,15 +195,32 @@ func TestProveNoDS(t *testing.T) {
 	}
 }
 
-func TestProveAbsent_tellsHowLongItHolds(t *testing.T) {
+func TestProveAbsent_holdsAsLongAsItsShortestPart(t *testing.T) {
 	a := mustAuthority(t, "example.")
-	sets := a.deny(t, parameters{}, "nsec example. a.example. NS SOA", "nsec a.example. c.example. A")
-	sets[1].RRs[0].Header().Ttl = 60
+	soon := today.Add(2 * time.Hour)
+	first := []dns.RR{mustNSEC(t, "example. a.example. NS SOA")}
+	first[0].Header().Ttl = 60
+	second := []dns.RR{mustNSEC(t, "a.example. c.example. A")}
+	sets := []RRset{
+		a.set(t, first, nil),
+		a.set(t, second, func(sig *dns.RRSIG) { sig.Expiration = uint32(soon.Unix()) }),
+	}
 	q := dns.Question{Name: "b.example.", Qtype: dns.TypeA, Qclass: dns.ClassINET}
 	d, err := ProveAbsent(q, dns.RcodeNameError, sets, a.keys, today, NewWork(Rules{}))
-	want := Denial{Status: Secure, Until: today.Add(10 * 24 * time.Hour), TTL: 60}
-	if err != nil || !d.Until.Equal(want.Until) || d.TTL != want.TTL {
+	if want := (Denial{Status: Secure, Sets: sets, Until: soon, TTL: 60}); err != nil || !reflect.DeepEqual(d, want) {
 		t.Errorf("%+v, %v; want %+v", d, err, want)
+	}
+}
+
+func TestProveAbsent_tellsWhatMayBeRemembered(t *testing.T) {
+	a, parent := mustAuthority(t, "example."), mustAuthority(t, ".")
+	good := a.deny(t, parameters{}, "nsec example. a.example. NS SOA", "nsec a.example. c.example. A")
+	all := slices.Concat(parent.deny(t, parameters{}, "nsec aaa. com. NS"), good,
+		unsigned(a.deny(t, parameters{}, "nsec c.example. example. A")))
+	q := dns.Question{Name: "b.example.", Qtype: dns.TypeA, Qclass: dns.ClassINET}
+	d, err := ProveAbsent(q, dns.RcodeNameError, all, a.keys, today, NewWork(Rules{}))
+	if err != nil || !reflect.DeepEqual(d.Sets, good) {
+		t.Errorf("%v, %v; want %v", d.Sets, err, good)
 	}
 }
 

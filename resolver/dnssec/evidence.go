@@ -20,6 +20,7 @@ type evidence struct {
 	nsecs nsecs
 	chain chain
 
+	sets  []RRset   // the records with their signatures
 	until time.Time // when the first signature ends
 	ttl   uint32    // least cap of a record, in seconds
 
@@ -94,6 +95,7 @@ func (e *evidence) verify(set RRset, k Keys, at time.Time, w *Work) bool {
 	if e.until.IsZero() || signed.Until.Before(e.until) {
 		e.until = signed.Until
 	}
+	e.sets = append(e.sets, set)
 	e.ttl = min(e.ttl, signed.TTL)
 	return true
 }
@@ -103,7 +105,7 @@ func (e *evidence) verify(set RRset, k Keys, at time.Time, w *Work) bool {
 func (e *evidence) conclude(n name, statement string, proven ...Status) (Denial, error) {
 	for _, s := range proven {
 		if s != Bogus {
-			return Denial{Status: s, Until: e.until, TTL: e.ttl}, nil
+			return Denial{Status: s, Sets: e.sets, Until: e.until, TTL: e.ttl}, nil
 		}
 	}
 	bad := cmp.Or(e.chain.fault, e.fault, fault(codeDenialMissing, n.String(), "no NSEC or NSEC3 proves that %s", statement))

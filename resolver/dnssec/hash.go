@@ -23,6 +23,21 @@ const (
 	maxSalt = 64
 )
 
+// HashName returns the hash of a name by the parameters of an NSEC3 record,
+// paid from w. It is not ok if these are beyond what is computed, which is
+// found before anything is paid or hashed, or if w has too little left.
+func HashName(s string, like *dns.NSEC3, w *Work) (h [sha1.Size]byte, ok bool) {
+	n, err := canonical(s)
+	if err != nil {
+		return h, false
+	}
+	p, ok := readParameters(like)
+	if !ok || like.Hash != dns.SHA1 || !p.affordable(w.rules) || !w.hash(p.price(n)) {
+		return h, false
+	}
+	return p.hash(n), true
+}
+
 // base32hex is how a hash is written in a label, RFC 5155 section 1.3.
 var base32hex = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 

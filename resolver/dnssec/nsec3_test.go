@@ -92,6 +92,39 @@ func TestParameters_hash(t *testing.T) {
 	}
 }
 
+func TestHashName(t *testing.T) {
+	like := func(iterations uint16, salt string) *dns.NSEC3 {
+		return &dns.NSEC3{Hash: dns.SHA1, Iterations: iterations, Salt: salt}
+	}
+	empty := NewWork(Rules{})
+	empty.hash(maxHashes)
+	tests := []struct {
+		name string
+		like *dns.NSEC3
+		w    *Work
+		want string // "" for none
+		cost int64  // blocks
+	}{
+		{"is that of RFC 5155 appendix A", like(12, "AABBCCDD"), NewWork(Rules{}), "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom", 13},
+		{"is not computed beyond the limit, nor paid", like(51, ""), NewWork(Rules{}), "", 0},
+		{"is not computed with a long salt", like(0, strings.Repeat("aa", 65)), NewWork(Rules{}), "", 0},
+		{"is not computed with an unknown algorithm", &dns.NSEC3{Hash: 2}, NewWork(Rules{}), "", 0},
+		{"is not computed for nothing", like(12, ""), empty, "", 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := tt.w.hashes.left.Load()
+			h, ok := HashName("Example.", tt.like, tt.w)
+			if ok != (tt.want != "") || ok && base32hex.EncodeToString(h[:]) != tt.want {
+				t.Errorf("%x, %t; want %q", h, ok, tt.want)
+			}
+			if got := before - tt.w.hashes.left.Load(); got != tt.cost {
+				t.Errorf("cost %d, want %d", got, tt.cost)
+			}
+		})
+	}
+}
+
 func TestParameters_price(t *testing.T) {
 	long := strings.Repeat("abcdefg.", 15) + "example." // 129 octets
 	tests := []struct {
@@ -116,6 +149,17 @@ func TestParameters_price(t *testing.T) {
 				t.Errorf("price = %d, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestChain_hash_isPaidForOnce(t *testing.T) {
+	c := mustChain(t, "example.", "match example. NS SOA", "cover a.example.", "cover *.example.")
+	n := mustName(t, "a.example.")
+	c.noName(n)
+	once := c.work.hashes.left.Load()
+	c.noName(n)
+	if again := c.work.hashes.left.Load(); once == maxHashes || again != once {
+		t.Errorf("%d blocks left after one proof, %d after the same again", once, again)
 	}
 }
 
