@@ -7,6 +7,13 @@
 // servers' own addresses, the top-level domains on theirs, and zones for real
 // domain names on a dozen addresses, all served by NSD in a network namespace.
 // It needs NSD, Unbound and the data; the tests skip where one is missing.
+//
+// Besides, there is a signed Internet of its own, for validators: a hierarchy
+// of zones in every algorithm, made and signed by other programs' hands, most
+// of them broken afterwards, each in one way. A zone is planned (hierarchy.go)
+// as one of many kinds (kinds.go), signed (signer.go), broken (fault.go) and
+// served; then Proxima, Unbound and Knot Resolver judge it (validators.go).
+// And there is the genuine root zone with its own signatures, at its own date.
 package peers
 
 import (
@@ -44,6 +51,8 @@ type model struct {
 	names []string
 	// delegations holds the top-level domains and their addresses.
 	delegations map[string][]dns.RR
+	// secure holds those of them that have DS records.
+	secure map[string]bool
 }
 
 // hosters serve the leaf zones: half of the zones name them, the others have
@@ -62,12 +71,9 @@ func leafAddrs() []netip.Addr {
 // newModel builds the Internet of the first count names that the root zone
 // has a top-level domain for.
 func newModel(rootZone string, lists []string, count int) (*model, error) {
-	m := &model{delegations: map[string][]dns.RR{}}
-	root := &tier{name: "root", zones: map[string]*strings.Builder{".": {}}}
-	for _, s := range anchor.Roots() {
-		root.addrs = append(root.addrs, s.Addrs...)
-	}
-	if err := m.readRoot(rootZone, root); err != nil {
+	m := &model{delegations: map[string][]dns.RR{}, secure: map[string]bool{}}
+	root := newRootTier()
+	if err := m.readRoot(rootZone, root, false); err != nil {
 		return nil, err
 	}
 	tlds := &tier{name: "tld", zones: map[string]*strings.Builder{}}
@@ -90,17 +96,60 @@ func newModel(rootZone string, lists []string, count int) (*model, error) {
 	if len(m.names) != count {
 		return nil, fmt.Errorf("the lists have %d usable names, %d wanted", len(m.names), count)
 	}
-	m.tiers = []*tier{root, tlds, leaves}
-	for _, t := range m.tiers {
-		slices.SortFunc(t.addrs, netip.Addr.Compare)
-		t.addrs = slices.Compact(t.addrs)
-	}
+	m.finish(root, tlds, leaves)
 	return m, nil
 }
 
-// readRoot takes the genuine root zone without its signatures, and learns the
-// delegations.
-func (m *model) readRoot(file string, root *tier) error {
+// newGenuine builds the Internet of the genuine root zone with its signatures,
+// and of the top-level domains without: those whose servers the root zone has
+// addresses of, as nothing else is there to be asked.
+func newGenuine(rootZone string) (*model, error) {
+	m := &model{delegations: map[string][]dns.RR{}, secure: map[string]bool{}}
+	root, tlds := newRootTier(), &tier{name: "tld", zones: map[string]*strings.Builder{}}
+	if err := m.readRoot(rootZone, root, true); err != nil {
+		return nil, err
+	}
+	for name, records := range m.delegations {
+		if m.secure[name] || !glued(records) {
+			continue
+		}
+		m.tld(name, tlds)
+		m.names = append(m.names, name)
+	}
+	slices.Sort(m.names)
+	m.finish(root, tlds)
+	return m, nil
+}
+
+// glued reports whether each server of a delegation has an address.
+func glued(records []dns.RR) bool {
+	return !slices.ContainsFunc(records, func(rr dns.RR) bool {
+		ns, ok := rr.(*dns.NS)
+		return ok && !slices.ContainsFunc(records, func(rr dns.RR) bool { return rr.Header().Name == ns.Ns })
+	})
+}
+
+// newRootTier returns the root servers without their zone.
+func newRootTier() *tier {
+	root := &tier{name: "root", zones: map[string]*strings.Builder{".": {}}}
+	for _, s := range anchor.Roots() {
+		root.addrs = append(root.addrs, s.Addrs...)
+	}
+	return root
+}
+
+// finish takes the tiers, each with its addresses once.
+func (m *model) finish(tiers ...*tier) {
+	m.tiers = tiers
+	for _, t := range tiers {
+		slices.SortFunc(t.addrs, netip.Addr.Compare)
+		t.addrs = slices.Compact(t.addrs)
+	}
+}
+
+// readRoot takes the genuine root zone, as it is or without what makes it a
+// signed zone, and learns the delegations.
+func (m *model) readRoot(file string, root *tier, signed bool) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -116,7 +165,12 @@ func (m *model) readRoot(file string, root *tier) error {
 		h := rr.Header()
 		switch rr := rr.(type) {
 		case *dns.RRSIG, *dns.NSEC, *dns.DNSKEY, *dns.DS, *dns.ZONEMD:
-			continue
+			if h.Rrtype == dns.TypeDS {
+				m.secure[h.Name] = true
+			}
+			if !signed {
+				continue
+			}
 		case *dns.NS:
 			if h.Name != "." {
 				m.delegations[h.Name] = append(m.delegations[h.Name], rr)

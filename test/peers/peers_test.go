@@ -58,6 +58,7 @@ func TestProxima_answersAsUnboundDoes(t *testing.T) {
 // A bed is a bench with the model that is served on it.
 type bed struct {
 	*bench
+	model *model
 	names []string
 }
 
@@ -87,7 +88,7 @@ func mustBench(t *testing.T, names int) *bed {
 		t.Fatal(err, logs(dir))
 	}
 	t.Cleanup(b.net.Close)
-	return &bed{bench: b, names: m.names}
+	return &bed{bench: b, model: m, names: m.names}
 }
 
 // questions are A, AAAA, MX, NS and TXT of each name, its www and a name that

@@ -1,0 +1,192 @@
+//go:build linux
+
+package peers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// realAnchor is the real root's key of 2017.
+const realAnchor = ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
+
+// A trust is what a validator has to be told.
+type trust struct {
+	anchor string    // the root's DS record; or realAnchor
+	hints  string    // a file; "" for the real root servers
+	at     time.Time // when signatures are judged; zero for now
+	// aggressive asks for answers out of known denials.
+	aggressive bool
+}
+
+// startValidatingUnbound starts Unbound as it comes, but for aggressive use of
+// denials, RFC 8198: with it, what a zone with contradictions says depends on
+// what was asked before.
+func (b *bench) startValidatingUnbound(at netip.AddrPort, t trust) error {
+	conf := fmt.Sprintf(`server:
+ interface: %s@%d
+ username: ""
+ chroot: ""
+ directory: %q
+ pidfile: ""
+ use-syslog: no
+ do-daemonize: no
+ num-threads: 1
+ module-config: "validator iterator"
+ trust-anchor: %q
+ aggressive-nsec: %s
+ minimal-responses: yes
+ val-log-level: 2
+`, at.Addr(), at.Port(), b.dir, t.anchor, yesNo(t.aggressive))
+	if t.hints != "" {
+		conf += fmt.Sprintf(" root-hints: %q\n", t.hints)
+	}
+	if !t.at.IsZero() {
+		conf += fmt.Sprintf(" val-override-date: %q\n", date(t.at))
+	}
+	conf += "remote-control:\n control-enable: no\n"
+	return b.startValidator("unbound", at, conf, func(file string) *exec.Cmd {
+		return exec.Command("unbound", "-d", "-c", file)
+	})
+}
+
+// startKnot starts Knot Resolver as it comes. It cannot be told a date, nor
+// to refrain from aggressive use of denials.
+func (b *bench) startKnot(at netip.AddrPort, t trust) error {
+	dir := filepath.Join(b.dir, "knot")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	var addrs []string
+	for _, a := range tierAddrs(0) {
+		addrs = append(addrs, fmt.Sprintf("'%s'", a))
+	}
+	conf := fmt.Sprintf(`log_target('stderr')
+net.listen('%s', %d, { kind = 'dns' })
+rawset(cache, 'current_storage', 'lmdb://%s/cache')
+cache.size = 100 * MB
+modules.unload('ta_update')
+modules.unload('detect_time_skew')
+modules.load('hints > iterate')
+hints.root({ ['%s'] = { %s } })
+trust_anchors.remove('.')
+trust_anchors.add('%s')
+`, at.Addr(), at.Port(), dir, tierServer(0), strings.Join(addrs, ", "), t.anchor)
+	return b.startValidator("knot", at, conf, func(file string) *exec.Cmd {
+		return exec.Command("kresd", "-n", "-c", file, dir)
+	})
+}
+
+// errIdle says that Proxima ignores the keys that the test needs.
+var errIdle = errors.New("this version of Proxima does not validate")
+
+// startValidatingProxima builds and starts Proxima.
+func (b *bench) startValidatingProxima(ctx context.Context, at netip.AddrPort, t trust) error {
+	program := filepath.Join(b.dir, "proxima")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "proxima/cmd/proxima").CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	// SHA-1 as the peers have it.
+	conf := fmt.Sprintf("listen: {addresses: [%s], port: %d}\nadmin: {listen: \"\"}\ndnssec:\n  sha1: validate\n  aggressive: %t\n", at.Addr(), at.Port(), t.aggressive)
+	if t.anchor != realAnchor { // which is built in
+		conf += fmt.Sprintf("  trust_anchors: [%q]\n", t.anchor)
+	}
+	if !t.at.IsZero() {
+		conf += fmt.Sprintf("  validation_time: %s\n", t.at.UTC().Format(time.RFC3339))
+	}
+	if t.hints != "" {
+		conf += fmt.Sprintf("recursion: {root_hints: %q}\n", t.hints)
+	}
+	file := filepath.Join(b.dir, "proxima.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
+		return err
+	}
+	if out, err := exec.CommandContext(ctx, program, "check", "-c", file).CombinedOutput(); err != nil {
+		return fmt.Errorf("proxima check: %w\n%s", err, out)
+	} else if strings.Contains(string(out), "does not validate") {
+		return errIdle
+	}
+	return b.startValidator("proxima", at, conf, func(file string) *exec.Cmd {
+		return exec.Command(program, "serve", "-c", file)
+	})
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func (b *bench) startValidator(name string, at netip.AddrPort, conf string, command func(file string) *exec.Cmd) error {
+	file := filepath.Join(b.dir, name+".conf")
+	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
+		return err
+	}
+	if err := b.start(b.resolver, name, command(file)); err != nil {
+		return err
+	}
+	return b.await(b.resolver, at, ".")
+}
+
+// A verdict is what a validator says, less what may differ: the order of
+// records, TTLs and signatures.
+type verdict struct {
+	rcode   string
+	secure  bool // AD
+	records string
+}
+
+func (v verdict) String() string {
+	ad := "--"
+	if v.secure {
+		ad = "AD"
+	}
+	return fmt.Sprint(v.rcode, " ", ad, " ", v.records)
+}
+
+// status is what the verdict says of the chain of trust.
+func (v verdict) status() string {
+	switch {
+	case v.rcode == "SERVFAIL":
+		return "bogus"
+	case v.secure:
+		return "secure"
+	}
+	return "insecure"
+}
+
+// judge asks one validator one question, with DO.
+func (b *bench) judge(server netip.AddrPort, question dns.Question) verdict {
+	q := new(dns.Msg).SetQuestion(question.Name, question.Qtype)
+	q.SetEdns0(1232, true)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	m, err := exchange(ctx, b.resolver, server, q)
+	if err != nil {
+		return verdict{rcode: "no answer: " + err.Error()}
+	}
+	var records []string
+	for _, rr := range m.Answer {
+		if rr.Header().Rrtype == dns.TypeRRSIG {
+			continue
+		}
+		rr.Header().Ttl = 0
+		records = append(records, strings.Join(strings.Fields(rr.String()), " "))
+	}
+	slices.Sort(records)
+	if m.Rcode == dns.RcodeServerFailure {
+		records = nil // Knot Resolver sends what it does not believe
+	}
+	return verdict{dns.RcodeToString[m.Rcode], m.AuthenticatedData, strings.Join(records, "; ")}
+}
