@@ -32,10 +32,7 @@ type evidence struct {
 // gather reads s, a name of k's zone, and verifies the evidence about it.
 func gather(s string, denial []RRset, k Keys, at time.Time, w *Work) (name, *evidence, error) {
 	n, err := canonical(s)
-	if err != nil {
-		return nil, nil, fault(codeBogus, s, "is no name")
-	}
-	if k.Empty() || !n.within(k.zone) {
+	if err != nil || k.Empty() || !n.within(k.zone) {
 		return nil, nil, fault(codeKeyMissing, s, "there are no keys of its zone")
 	}
 	e := &evidence{ttl: math.MaxUint32}

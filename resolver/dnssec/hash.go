@@ -28,11 +28,8 @@ const (
 // found before anything is paid or hashed, or if w has too little left.
 func HashName(s string, like *dns.NSEC3, w *Work) (h [sha1.Size]byte, ok bool) {
 	n, err := canonical(s)
-	if err != nil {
-		return h, false
-	}
 	p, ok := readParameters(like)
-	if !ok || like.Hash != dns.SHA1 || !p.affordable(w.rules) || !w.hash(p.price(n)) {
+	if err != nil || !ok || like.Hash != dns.SHA1 || !p.affordable(w.rules) || !w.hash(p.price(n)) {
 		return h, false
 	}
 	return p.hash(n), true

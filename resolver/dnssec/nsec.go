@@ -1,6 +1,10 @@
 package dnssec
 
-import "github.com/miekg/dns"
+import (
+	"slices"
+
+	"github.com/miekg/dns"
+)
 
 // An nsec is an NSEC record of a zone: between owner and next is no name.
 type nsec struct {
@@ -13,18 +17,13 @@ type nsec struct {
 // would deny what is not the zone's to deny (CVE-2026-13321). It refuses one
 // that leads back, unless it is the last of the zone, which leads to the apex.
 func readNSEC(rr *dns.NSEC, zone name) (nsec, bool) {
-	owner, err := canonical(rr.Hdr.Name)
-	if err != nil || !owner.within(zone) {
+	owner, err1 := canonical(rr.Hdr.Name)
+	next, err2 := canonical(rr.NextDomain)
+	if err1 != nil || err2 != nil || !owner.within(zone) || !next.within(zone) {
 		return nsec{}, false
 	}
-	next, err := canonical(rr.NextDomain)
-	if err != nil || !next.within(zone) {
-		return nsec{}, false
-	}
-	if !owner.before(next) && !next.equal(zone) {
-		return nsec{}, false
-	}
-	return nsec{owner: owner, next: next, types: rr.TypeBitMap}, true
+	on := owner.before(next) || next.equal(zone)
+	return nsec{owner: owner, next: next, types: rr.TypeBitMap}, on
 }
 
 // covers reports whether n stands between owner and next, where nobody's
@@ -73,10 +72,10 @@ func (s nsecs) noName(n name) Status {
 	if !ok {
 		return Bogus
 	}
-	if _, ok := s.closestEncloser(encloser.star()); !ok {
-		return Bogus
+	if _, ok := s.closestEncloser(encloser.star()); ok {
+		return Secure
 	}
-	return Secure
+	return Bogus
 }
 
 // wildcardNoData proves that n does not exist, and that the wildcard in its
@@ -95,11 +94,10 @@ func (s nsecs) wildcardNoData(n name, qtype uint16) Status {
 // wildcardExpansion proves that the wildcard below encloser takes the place of
 // n, because there is nothing closer to n: RFC 4035 section 5.3.4.
 func (s nsecs) wildcardExpansion(n, encloser name) Status {
-	closest, ok := s.closestEncloser(n)
-	if !ok || !closest.equal(encloser) {
-		return Bogus
+	if closest, ok := s.closestEncloser(n); ok && closest.equal(encloser) {
+		return Secure
 	}
-	return Secure
+	return Bogus
 }
 
 // noDS proves that n is a delegation and has no DS, so that what is below is
@@ -129,4 +127,40 @@ func (s nsecs) closestEncloser(n name) (encloser name, ok bool) {
 		return encloser, true
 	}
 	return nil, false
+}
+
+// types are the types of a name's records, as its NSEC or NSEC3 lists them.
+type types []uint16
+
+// has reports whether the name has records of a type.
+func (t types) has(qtype uint16) bool { return slices.Contains(t, qtype) }
+
+// cut reports whether the list is a delegation's, from the parent's side. Then
+// it speaks for the DS alone, RFC 6840 section 4.1.
+func (t types) cut() bool { return t.has(dns.TypeNS) && !t.has(dns.TypeSOA) }
+
+// silent reports whether the list's owner says nothing of the names below it:
+// they are another zone's, or a DNAME renames them (RFC 6840 section 4.1).
+func (t types) silent() bool { return t.cut() || t.has(dns.TypeDNAME) }
+
+// deny reports whether the list, which is n's, proves that a question for a
+// type finds nothing. It does not if the type is listed; nor if an alias is,
+// which would be followed (RFC 6840 section 4.3); nor if the list is that of
+// the wrong side of a zone cut, since of the DS the parent speaks and of all
+// else the child. The root has no parent.
+func (t types) deny(qtype uint16, n name) bool {
+	switch {
+	case t.has(qtype), t.has(dns.TypeCNAME), meta(qtype):
+		return false
+	case qtype == dns.TypeDS:
+		return !t.has(dns.TypeSOA) || len(n) == 1
+	default:
+		return !t.cut()
+	}
+}
+
+// meta reports whether records cannot have this type, so that no list names it:
+// OPT, and from TKEY to ANY (RFC 6895 section 3.1).
+func meta(qtype uint16) bool {
+	return qtype == dns.TypeOPT || qtype >= dns.TypeTKEY && qtype <= dns.TypeANY
 }

@@ -21,10 +21,7 @@ type nsec3 struct {
 // ours and be a child's name (CVE-2026-10723).
 func readNSEC3(rr *dns.NSEC3, zone name) (nsec3, bool) {
 	owner, err := canonical(rr.Hdr.Name)
-	if err != nil || len(owner) == 1 || !owner.parent().equal(zone) {
-		return nsec3{}, false
-	}
-	if rr.Hash != dns.SHA1 || rr.Flags&^1 != 0 {
+	if err != nil || len(owner) == 1 || !owner.parent().equal(zone) || rr.Hash != dns.SHA1 || rr.Flags&^1 != 0 {
 		return nsec3{}, false
 	}
 	params, ok1 := readParameters(rr)
@@ -64,8 +61,7 @@ type chain struct {
 func newChain(zone name, records []nsec3, w *Work) chain {
 	c := chain{zone: zone, records: records, work: w, hashed: make(map[string]hash)}
 	for _, r := range records {
-		p := r.params
-		switch {
+		switch p := r.params; {
 		case p != records[0].params:
 			c.fault = fault(codeBogus, zone.String(), "NSEC3 records of different parameters")
 			return c
@@ -218,7 +214,6 @@ func (c *chain) hash(n name) (hash, bool) {
 		c.fault = spent(n.String(), "NSEC3 hashes")
 		return hash{}, false
 	}
-	h := p.hash(n)
-	c.hashed[string(n)] = h
-	return h, true
+	c.hashed[string(n)] = p.hash(n)
+	return c.hashed[string(n)], true
 }
