@@ -27,12 +27,24 @@ const staleTTL = 30
 // allocator rounds it. A test compares it with the struct.
 const answerOctets = 192
 
+// A Security says what is proven of an answer, RFC 4035 section 4.3.
+type Security uint8
+
+// What may be proven of an answer.
+const (
+	Insecure Security = iota // nothing
+	Secure                   // all of it
+	Bogus                    // that it is wrong: the answer says SERVFAIL, and why
+)
+
 // A Meta is what an answer's message does not say of it.
 type Meta struct {
 	At    time.Time     // when it was learned
 	TTL   time.Duration // its life if no record says one: of a failure
 	Stale time.Duration // how long it may be served after its life; 0 = never
 	EDE   *wire.EDE     // sent with every reply that is made of it; nil = none
+
+	Security Security
 }
 
 // An Answer is a complete reply, less its OPT record, together with the places
@@ -47,6 +59,7 @@ type Answer struct {
 	ede         *wire.EDE
 	typ, class  uint16
 	rcode       uint16
+	security    Security
 }
 
 // A packet is a message and the offsets of the TTL fields in it.
@@ -79,6 +92,8 @@ func NewAnswer(msg []byte, m Meta) (*Answer, error) {
 		typ:   binary.BigEndian.Uint16(msg[end:]),
 		class: binary.BigEndian.Uint16(msg[end+2:]),
 		rcode: uint16(msg[3] & 15),
+
+		security: m.Security,
 	}
 	name := msg[wire.HeaderLen:end]
 	a.key = appendKey(slices.Grow([]byte(nil), len(name)+4), name, a.typ, a.class)
@@ -161,6 +176,12 @@ func (a *Answer) Class() uint16 { return a.class }
 // Rcode returns the response code.
 func (a *Answer) Rcode() uint16 { return a.rcode }
 
+// Security returns what is proven of the answer.
+func (a *Answer) Security() Security { return a.security }
+
+// EDE returns what is sent with every reply that is made of the answer, or nil.
+func (a *Answer) EDE() *wire.EDE { return a.ede }
+
 // Packet returns the message that the answer is made of, with its TTLs as they
 // were learned. Read only.
 func (a *Answer) Packet() []byte { return a.full.msg }
@@ -212,6 +233,9 @@ func (a *Answer) AppendReply(dst []byte, q *wire.Query, at time.Time) []byte {
 	dst = append(dst, p.msg[a.body:]...)
 
 	stale := a.State(at) == Stale
+	if a.security == Secure && (q.AD || q.DO) && !stale {
+		dst[start+3] |= wire.MaskAD
+	}
 	age := max(0, int64(at.Sub(a.at)/time.Second))
 	for _, off := range p.ttls {
 		ttl := uint32(staleTTL)

@@ -110,3 +110,6 @@ const (
 	flagAD     = 1 << 5
 	flagCD     = 1 << 4
 )
+
+// MaskAD is the flag AD, "authentic data", in the header's octet 3.
+const MaskAD = flagAD
