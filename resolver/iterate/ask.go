@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"proxima/resolver/dnssec"
+	"proxima/resolver/reply"
 	"proxima/resolver/selection"
 	"proxima/wire"
 
@@ -22,13 +24,21 @@ type asking struct {
 	tried   []netip.AddrPort
 	streams map[netip.AddrPort]bool // asked over TCP, which is done once
 	tally   tally
+
+	judge judge
+	bogus []*Error // what was wrong with replies that judge refused
 }
+
+// A judge looks at a verdict that is not lame. It may change it. If it returns
+// a *dnssec.ProofError, another server may say better; any other error ends the
+// question.
+type judge func(context.Context, *verdict) error
 
 // ask asks the servers of cut one after another until one says something
 // useful, or all tries are used up: those for this question, of which patience
 // is the number, or those for the zone.
-func (t *task) ask(ctx context.Context, cut *Cut, q dns.Question, patience int) (*verdict, error) {
-	a := &asking{t: t, cut: cut, q: q, streams: make(map[netip.AddrPort]bool)}
+func (t *task) ask(ctx context.Context, cut *Cut, q dns.Question, patience int, judge judge) (*verdict, error) {
+	a := &asking{t: t, cut: cut, q: q, streams: make(map[netip.AddrPort]bool), judge: judge}
 	a.servers = t.serversOf(cut, time.Now())
 	for a.tally.failed() < patience && !t.b.dead(cut.key()) {
 		to, timeout, ok := t.w.next(a.servers.addrs, a.tried)
@@ -38,7 +48,7 @@ func (t *task) ask(ctx context.Context, cut *Cut, q dns.Question, patience int) 
 				return nil, err
 			}
 			if !found {
-				return nil, a.tally.failure(q.Name, cut.Zone, false)
+				return nil, a.failure(false)
 			}
 			continue
 		}
@@ -57,7 +67,16 @@ func (t *task) ask(ctx context.Context, cut *Cut, q dns.Question, patience int) 
 	if dead {
 		t.w.counts.limits[limitFaults].Add(1)
 	}
-	return nil, a.tally.failure(q.Name, cut.Zone, dead)
+	return nil, a.failure(dead)
+}
+
+// failure is the error when no server has said anything useful; dead says that
+// the zone was given up.
+func (a *asking) failure(dead bool) *Error {
+	if len(a.bogus) > 0 {
+		return a.bogus[0]
+	}
+	return a.tally.failure(a.q.Name, a.cut.Zone, dead)
 }
 
 // next chooses a server.
@@ -74,36 +93,56 @@ func (a *asking) try(ctx context.Context, to netip.AddrPort, timeout time.Durati
 	w := a.t.w
 	began := time.Now()
 	plain := w.isPlain(to)
-	reply, err := a.exchange(ctx, to, timeout, plain, false)
+	m, err := a.exchange(ctx, to, timeout, plain, false)
 	rtt := time.Since(began)
-	if reply != nil && !plain && rejectsEDNS(reply) {
+	if m != nil && !plain && rejectsEDNS(m) {
 		plain = true
 		w.plain.Add(to, time.Now().Add(plainLife))
-		reply, err = a.exchange(ctx, to, timeout, plain, false)
+		m, err = a.exchange(ctx, to, timeout, plain, false)
 	}
-	if reply != nil && reply.Truncated && !a.streams[to] {
+	if m != nil && m.Truncated && !a.streams[to] {
 		a.streams[to] = true
-		reply, err = a.exchange(ctx, to, streamTimeout, plain, true)
+		m, err = a.exchange(ctx, to, streamTimeout, plain, true)
 	}
-	if reply == nil {
+	if m == nil {
 		return nil, err
 	}
-	v := classify(a.q, reply, a.cut)
+	v := &verdict{Verdict: reply.Classify(a.q, m, reply.From{Zone: a.cut.Zone, Recursive: a.cut.recursive})}
 	outcome := selection.Answered
 	switch {
-	case v.kind == lame && v.broken:
+	case v.Kind == reply.Lame && v.Broken:
 		outcome = selection.Broken
-	case v.kind == lame:
+	case v.Kind == reply.Lame:
 		outcome = selection.Lame
 	}
 	w.selection.Note(to, outcome, rtt, time.Now())
-	if v.kind != lame {
-		return &v, nil
+	a.tried = append(a.tried, to, to) // it would say the same again: its further tries are forfeit
+	if v.Kind != reply.Lame {
+		return a.judged(ctx, v)
 	}
 	w.counts.lame.Add(1)
 	a.tally.lame++
-	a.tally.reason = v.reason
-	a.tried = append(a.tried, to, to) // it would say the same again: its further tries are forfeit
+	a.tally.reason = v.Reason
+	return nil, nil
+}
+
+// judged has a verdict judged, and returns it if it stands. One that proves
+// nothing is as good as none, but only so many servers are asked for a better
+// one: mostly it is the zone that is broken.
+func (a *asking) judged(ctx context.Context, v *verdict) (*verdict, error) {
+	if a.judge == nil {
+		return v, nil
+	}
+	err := a.judge(ctx, v)
+	var proof *dnssec.ProofError
+	if err == nil || !errors.As(err, &proof) {
+		return v, err
+	}
+	a.bogus = append(a.bogus, unproven(proof))
+	if proof.Spent || len(a.bogus) >= maxBogus {
+		return nil, a.bogus[0]
+	}
+	a.tally.lame++
 	return nil, nil
 }
 
@@ -123,11 +162,11 @@ func (a *asking) exchange(ctx context.Context, to netip.AddrPort, timeout time.D
 	}
 	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	reply, err := w.exchanger.Exchange(within, to, a.message(plain), stream)
+	m, err := w.exchanger.Exchange(within, to, a.message(plain), stream)
 	switch {
 	case err == nil:
-		a.t.b.receive(size(reply))
-		return reply, nil
+		a.t.b.receive(size(m))
+		return m, nil
 	case ctx.Err() != nil:
 		return nil, late(a.t.q.Name)
 	case errors.Is(err, context.DeadlineExceeded):
@@ -161,10 +200,11 @@ func blame(err error) (o selection.Outcome, theirs bool) {
 }
 
 // message composes the question: no recursion wanted of a server, DO set so
-// that signatures can be passed on.
+// that signatures come along. A resolver is told not to judge them for us.
 func (a *asking) message(plain bool) *dns.Msg {
 	m := &dns.Msg{Question: []dns.Question{a.q}}
 	m.RecursionDesired = a.cut.recursive
+	m.CheckingDisabled = a.cut.recursive && a.t.w.chain.Validates()
 	if !plain {
 		m.SetEdns0(wire.PayloadSize, true)
 	}
@@ -172,16 +212,16 @@ func (a *asking) message(plain bool) *dns.Msg {
 }
 
 // size returns the octets of a reply on the wire, or about.
-func size(reply *dns.Msg) int {
-	m := *reply
-	m.Compress = true
-	return m.Len()
+func size(m *dns.Msg) int {
+	compressed := *m
+	compressed.Compress = true
+	return compressed.Len()
 }
 
 // rejectsEDNS reports whether the reply says that the server does not know
 // EDNS: FORMERR or NOTIMP without an OPT record, RFC 6891 section 7.
-func rejectsEDNS(reply *dns.Msg) bool {
-	return (reply.Rcode == dns.RcodeFormatError || reply.Rcode == dns.RcodeNotImplemented) && reply.IsEdns0() == nil
+func rejectsEDNS(m *dns.Msg) bool {
+	return (m.Rcode == dns.RcodeFormatError || m.Rcode == dns.RcodeNotImplemented) && m.IsEdns0() == nil
 }
 
 // isPlain reports whether the server is asked without EDNS for now.

@@ -1,6 +1,11 @@
 package iterate
 
-import "sync"
+import (
+	"sync"
+
+	"proxima/resolver/dnssec"
+	"proxima/resolver/reply"
+)
 
 // A Budget is what one client query may still spend. Sub-questions spend from
 // the same purse; it is never refilled. It may be used by many goroutines, its
@@ -14,6 +19,10 @@ type Budget struct {
 	Lookups   int        // name servers whose addresses are looked up
 	Empty     int        // of these, so many may have none
 
+	// Work is for signatures and hashes. Lookup fills it if it is nil. It has a
+	// lock of its own.
+	Work *dnssec.Work
+
 	names  map[string]int // exchanges so far, by name
 	faults map[string]int // tries in vain in a row, by Cut.key
 }
@@ -23,7 +32,7 @@ func NewBudget() *Budget {
 	return &Budget{
 		Exchanges: maxExchanges,
 		Octets:    maxOctets,
-		Aliases:   maxAliases,
+		Aliases:   reply.MaxAliases,
 		Depth:     maxDepth,
 		Lookups:   maxLookups,
 		Empty:     maxEmptyLookups,

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"proxima/resolver/reply"
+
 	"github.com/miekg/dns"
 )
 
@@ -21,7 +23,7 @@ func TestBudget_runsOut(t *testing.T) {
 			b.receive(4 << 10)
 			return ok
 		}, 32},
-		{"11 aliases", func(b *Budget, _ int) bool { return b.alias(1) }, maxAliases},
+		{"11 aliases", func(b *Budget, _ int) bool { return b.alias(1) }, reply.MaxAliases},
 		{"10 lookups of servers", func(b *Budget, _ int) bool { return b.lookup() }, maxLookups},
 		{"5 of them empty", func(b *Budget, _ int) bool {
 			ok := b.lookup()

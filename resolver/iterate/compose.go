@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"proxima/cache"
+	"proxima/resolver/dnssec"
+	"proxima/resolver/reply"
 	"proxima/wire"
 
 	"github.com/miekg/dns"
@@ -14,17 +16,22 @@ import (
 // compose makes the answer to q of what a task found out, learned at time at.
 // Owner names are written in lower case, so that those equal to q's name
 // become pointers to the question.
-func (w *Walker) compose(q dns.Question, r *reply, at time.Time) (*cache.Answer, error) {
+func (w *Walker) compose(q dns.Question, r *finding, at time.Time) (*cache.Answer, error) {
 	m := dns.Msg{Compress: true, Question: []dns.Question{q}}
 	m.Response, m.RecursionAvailable, m.Rcode = true, true, r.rcode
 	longest := uint32(w.maxTTL / time.Second)
-	m.Answer = w.dress(r.answer, longest)
-	meta := cache.Meta{At: at, Stale: w.stale}
+	floor := uint32(w.minTTL / time.Second)
+	meta := cache.Meta{At: at, Stale: w.stale, EDE: r.why}
+	if r.status == dnssec.Secure {
+		meta.Security = cache.Secure
+		floor = 0 // what is signed lives no longer than its signature says
+	}
+	m.Answer = dress(r.answer, floor, longest)
 	if lasting, ok := denialTTL(r); ok {
 		longest = min(longest, lasting)
 		meta.TTL = bareDenialTTL
 	}
-	m.Ns = w.dress(r.authority, longest)
+	m.Ns = dress(r.authority, floor, longest)
 	packet, err := m.Pack()
 	if err != nil {
 		return nil, &Error{Name: q.Name, Code: wire.EDEInvalidData, Reason: fmt.Sprintf("answer cannot be written: %v", err)}
@@ -36,15 +43,15 @@ func (w *Walker) compose(q dns.Question, r *reply, at time.Time) (*cache.Answer,
 	return a, nil
 }
 
-// dress copies records for a client: owner in lower case, TTL between the
-// floor and longest seconds.
-func (w *Walker) dress(rrs []dns.RR, longest uint32) []dns.RR {
+// dress copies records for a client: owner in lower case, TTL between floor and
+// longest seconds.
+func dress(rrs []dns.RR, floor, longest uint32) []dns.RR {
 	out := make([]dns.RR, len(rrs))
 	for i, rr := range rrs {
 		out[i] = dns.Copy(rr)
 		h := out[i].Header()
 		h.Name = dns.CanonicalName(h.Name)
-		h.Ttl = min(max(ttlOf(rr), uint32(w.minTTL/time.Second)), longest)
+		h.Ttl = min(max(reply.TTL(rr), floor), longest)
 	}
 	return out
 }
@@ -52,17 +59,17 @@ func (w *Walker) dress(rrs []dns.RR, longest uint32) []dns.RR {
 // denialTTL returns, in seconds, how long a denial lasts: the SOA's own TTL or
 // its MINIMUM, whichever is less (RFC 2308 section 5), but never more than an
 // hour. ok is false if r denies nothing.
-func denialTTL(r *reply) (ttl uint32, ok bool) {
+func denialTTL(r *finding) (ttl uint32, ok bool) {
 	for _, rr := range r.authority {
 		if soa, isSOA := rr.(*dns.SOA); isSOA {
-			return min(ttlOf(soa), soa.Minttl, uint32(maxNegativeTTL/time.Second)), true
+			return min(reply.TTL(soa), soa.Minttl, uint32(maxNegativeTTL/time.Second)), true
 		}
 	}
 	return uint32(maxNegativeTTL / time.Second), r.rcode == dns.RcodeNameError || len(r.answer) == 0
 }
 
 // remember stores the answer to a question that came up on the way.
-func (w *Walker) remember(q dns.Question, r *reply, at time.Time) {
+func (w *Walker) remember(q dns.Question, r *finding, at time.Time) {
 	if a, err := w.compose(q, r, at); err == nil {
 		w.cache.Put(a)
 	}
@@ -70,7 +77,7 @@ func (w *Walker) remember(q dns.Question, r *reply, at time.Time) {
 
 // recall returns what the cache holds about q and is still alive, or nil. TTLs
 // are cut to what is left of the answer's life.
-func (w *Walker) recall(q dns.Question, at time.Time) *reply {
+func (w *Walker) recall(q dns.Question, at time.Time) *finding {
 	var space [wire.MaxName + 1]byte
 	end, err := dns.PackDomainName(q.Name, space[:], 0, nil, false)
 	if err != nil {
@@ -88,5 +95,9 @@ func (w *Walker) recall(q dns.Question, at time.Time) *reply {
 	for _, rr := range slices.Concat(m.Answer, m.Ns) {
 		rr.Header().Ttl = min(rr.Header().Ttl, left)
 	}
-	return &reply{rcode: m.Rcode, answer: m.Answer, authority: m.Ns}
+	r := &finding{rcode: m.Rcode, answer: m.Answer, authority: m.Ns, why: a.EDE()}
+	if a.Security() == cache.Secure {
+		r.status = dnssec.Secure
+	}
+	return r
 }

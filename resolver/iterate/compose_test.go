@@ -31,7 +31,7 @@ func TestWalker_compose_life(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := mustWalker(t, sim.New(1), func(o *Options) { o.MinTTL = 10 * time.Second })
-			r := &reply{rcode: tt.rcode, answer: mustRecords(t, tt.answer), authority: mustRecords(t, tt.authority)}
+			r := &finding{rcode: tt.rcode, answer: mustRecords(t, tt.answer), authority: mustRecords(t, tt.authority)}
 			at := time.Now()
 			a, err := w.compose(mustQuestion(t, "a.example. A"), r, at)
 			if err != nil {
@@ -48,7 +48,7 @@ func TestWalker_recall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := mustWalker(t, sim.New(1), nil)
 		q := mustQuestion(t, "a.example. A")
-		w.remember(q, &reply{answer: mustRecords(t, "a.example. 60 A 192.0.2.1\n")}, time.Now())
+		w.remember(q, &finding{answer: mustRecords(t, "a.example. 60 A 192.0.2.1\n")}, time.Now())
 		time.Sleep(20 * time.Second)
 		r := w.recall(q, time.Now())
 		if r == nil || len(r.answer) != 1 || r.answer[0].Header().Ttl != 40 {

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"time"
 
+	"proxima/resolver/trust"
+
 	"github.com/miekg/dns"
 )
 
@@ -13,6 +15,7 @@ type Cut struct {
 	Zone    string   // lower case, with the final dot
 	Servers []Server // name and addresses, glue included
 	Expires time.Time
+	Trust   *trust.Zone // what the chain of trust says; nil of configured zones
 
 	// Expires is the end of the parent's lease. Nothing that the child says
 	// moves it, and no cut below outlives it: a domain that its registry took
@@ -40,18 +43,21 @@ func (c *Cut) key() string {
 // descend makes the cut that v, a referral from the servers of parent, tells
 // of at time at. Of too many servers it takes a random choice.
 func (w *Walker) descend(parent *Cut, v *verdict, at time.Time) *Cut {
-	lease := at.Add(time.Duration(v.ttl) * time.Second)
+	lease := at.Add(time.Duration(v.TTL) * time.Second)
 	if limit := at.Add(w.maxTTL); lease.After(limit) {
 		lease = limit
 	}
 	if parent.Zone != "." && !parent.explicit && lease.After(parent.Expires) {
 		lease = parent.Expires
 	}
-	names := w.sample(v.servers)
-	cut := &Cut{Zone: v.zone, Expires: lease, Servers: make([]Server, 0, len(names))}
+	if v.zone != nil && lease.After(v.zone.Expires) {
+		lease = v.zone.Expires
+	}
+	names := w.sample(v.Servers)
+	cut := &Cut{Zone: v.Zone, Expires: lease, Servers: make([]Server, 0, len(names)), Trust: v.zone}
 	for _, name := range names {
 		s := Server{Name: name}
-		for _, addr := range v.glue[name] {
+		for _, addr := range v.Glue[name] {
 			s.Addrs = append(s.Addrs, netip.AddrPortFrom(addr, w.port))
 		}
 		cut.Servers = append(cut.Servers, s)
@@ -92,12 +98,16 @@ func (w *Walker) deepest(q dns.Question, at time.Time) (cut *Cut, ok bool) {
 }
 
 // forwarder returns the forward zone in which q's name lies, if any: the
-// deepest one, unless a stub zone lies deeper.
+// deepest one, unless a stub zone lies deeper. DS belongs to the parent.
 func (w *Walker) forwarder(q dns.Question) (z *forward, ok bool) {
 	if len(w.forwards) == 0 {
 		return nil, false
 	}
-	for name := q.Name; ; name = above(name) {
+	name := q.Name
+	if q.Qtype == dns.TypeDS {
+		name = above(name)
+	}
+	for ; ; name = above(name) {
 		if _, ok := w.stubs[name]; ok {
 			return nil, false
 		}

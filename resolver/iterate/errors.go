@@ -14,6 +14,7 @@ type Error struct {
 	Code   uint16   // RFC 8914 INFO-CODE
 	Reason string   // for the client
 	Chain  []dns.RR // the aliases that were followed until it failed
+	Bogus  bool     // what came could not be proven: who does not mind may still have it
 
 	spent bool // the Budget or the time is gone: asking otherwise is no use
 }

@@ -21,11 +21,6 @@ const (
 	// greatest messages, or a hundred common ones.
 	maxOctets = 128 << 10
 
-	// maxAliases bounds the CNAME and DNAME steps. 11, as Unbound and BIND;
-	// RFC 1034 section 3.6.2 wants chains followed and loops signalled, but
-	// names no number.
-	maxAliases = 11
-
 	// maxDepth bounds how deep questions for the addresses of name servers may
 	// nest. 7, BIND's number.
 	maxDepth = 7
@@ -55,25 +50,18 @@ const (
 	// a random 13 are taken (NRDelegation, CVE-2022-3204).
 	maxServers = 13
 
-	// maxReferredServers bounds the names read of one referral, of which those 13
-	// are drawn. 100: the greatest sets in use have some 30; 1,500 are an attack.
-	maxReferredServers = 100
-
-	// maxAddresses bounds the addresses of one name server. 6, as BIND: three of
-	// each family.
-	maxAddresses = 6
-
 	// maxZoneAddresses bounds the different addresses of a cut. 26: 13 servers,
 	// both families. Many names for one address count once (CVE-2026-3592).
 	maxZoneAddresses = 26
 
+	// maxBogus bounds the servers whose replies to one question may fail to prove
+	// what they say. 3: one that lags behind is not the zone, but if they agree,
+	// it is.
+	maxBogus = 3
+
 	// maxMinimizedFaults bounds the tries in vain for a shortened name; then the
 	// full one is asked, RFC 9156 section 2.3. 3, as Unbound.
 	maxMinimizedFaults = 3
-
-	// maxRRset bounds the records of one type at one name. 256; more are not
-	// believed, because storing and sorting them is the attack (CVE-2024-1737).
-	maxRRset = 256
 )
 
 // QNAME minimisation, RFC 9156 section 2.3 and its MAX_MINIMISE_COUNT and
@@ -154,14 +142,13 @@ const (
 	limitLookups
 	limitReferrals
 	limitFaults
-	limitRRset
 	limits
 )
 
 // limitNames name the limits for counters and for people.
 var limitNames = [limits]string{
 	"exchanges", "exchanges per name", "octets received", "aliases", "alias loop", "nesting",
-	"cyclic delegation", "server lookups", "referrals", "faults", "records per set",
+	"cyclic delegation", "server lookups", "referrals", "faults",
 }
 
 // String returns the limit's name.

@@ -51,11 +51,12 @@ func (w *Walker) prime(ctx context.Context) error {
 	defer cancel()
 	q := dns.Question{Name: ".", Qtype: dns.TypeNS, Qclass: dns.ClassINET}
 	t := &task{w: w, b: NewBudget(), q: q}
-	v, err := t.ask(ctx, w.hints, q, maxFaults)
+	v, err := t.ask(ctx, w.hints, q, maxFaults, nil)
 	if err != nil {
 		return err
 	}
 	at := time.Now()
+	v.zone = w.chain.Root(at)
 	cut := w.descend(&Cut{Zone: "."}, w.withHints(v), at)
 	if len(t.serversOf(cut, at).addrs) == 0 {
 		return errNoRoot
@@ -69,12 +70,12 @@ func (w *Walker) prime(ctx context.Context) error {
 // without any: RFC 9609 section 4.2 lets servers leave out what does not fit.
 func (w *Walker) withHints(v *verdict) *verdict {
 	for _, s := range w.hints.Servers {
-		if len(v.glue[s.Name]) > 0 {
+		if len(v.Glue[s.Name]) > 0 {
 			continue
 		}
 		for _, addr := range s.Addrs {
-			if v.glue != nil {
-				v.glue[s.Name] = append(v.glue[s.Name], addr.Addr())
+			if v.Glue != nil {
+				v.Glue[s.Name] = append(v.Glue[s.Name], addr.Addr())
 			}
 		}
 	}
@@ -84,7 +85,7 @@ func (w *Walker) withHints(v *verdict) *verdict {
 // hintsCut makes the cut of the hints. Its lease is over from the start, so
 // that the first walk primes.
 func (w *Walker) hintsCut(hints []anchor.Server) *Cut {
-	cut := &Cut{Zone: "."}
+	cut := &Cut{Zone: ".", Trust: w.chain.Root(time.Now())}
 	for _, h := range hints {
 		s := Server{Name: dns.CanonicalName(h.Name)}
 		for _, addr := range h.Addrs {

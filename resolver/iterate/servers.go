@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"proxima/resolver/reply"
+
 	"github.com/miekg/dns"
 )
 
@@ -49,7 +51,7 @@ func (t *task) serversOf(cut *Cut, at time.Time) servers {
 // add takes in those of one server's addresses that may be asked and are new,
 // and returns how many of them may be asked.
 func (s *servers) add(addrs []netip.AddrPort) (usable int) {
-	for _, addr := range addrs[:min(len(addrs), maxAddresses)] {
+	for _, addr := range addrs[:min(len(addrs), reply.MaxAddresses)] {
 		if !s.t.w.allowed(addr, s.cut) {
 			continue
 		}
@@ -90,10 +92,10 @@ func (w *Walker) addressTypes() []uint16 {
 }
 
 // addresses returns the addresses in an answer.
-func (w *Walker) addresses(r *reply) []netip.AddrPort {
+func (w *Walker) addresses(r *finding) []netip.AddrPort {
 	var addrs []netip.AddrPort
 	for _, rr := range r.answer {
-		if addr, ok := addressOf(rr); ok {
+		if addr, ok := reply.Address(rr); ok {
 			addrs = append(addrs, netip.AddrPortFrom(addr, w.port))
 		}
 	}
@@ -188,7 +190,7 @@ func (s *servers) take(l lookup) {
 
 // below answers a question that t raises, from the cache or by a task of its
 // own.
-func (t *task) below(ctx context.Context, q dns.Question) (*reply, error) {
+func (t *task) below(ctx context.Context, q dns.Question) (*finding, error) {
 	for up := t; up != nil; up = up.up {
 		if up.q == q {
 			return nil, t.w.strike(limitCycle, q.Name)
@@ -198,7 +200,7 @@ func (t *task) below(ctx context.Context, q dns.Question) (*reply, error) {
 		return nil, t.w.strike(limitDepth, q.Name)
 	}
 	t.w.counts.servers.Add(1)
-	child := &task{w: t.w, b: t.b, q: q, depth: t.depth + 1, up: t}
+	child := &task{w: t.w, b: t.b, q: q, depth: t.depth + 1, up: t, unchecked: t.unchecked}
 	return child.follow(ctx, q, nil)
 }
 

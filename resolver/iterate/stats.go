@@ -1,11 +1,17 @@
 package iterate
 
-import "sync/atomic"
+import (
+	"errors"
+	"sync/atomic"
+)
 
 // Stats are a Walker's counters since it was made.
 type Stats struct {
 	Lookups   uint64 // calls of Lookup
 	Failures  uint64 // of these ended with an error
+	Bogus     uint64 // of those because something could not be proven
+	Secure    uint64 // lookups whose answer is proven, all of it
+	Proofs    uint64 // computed
 	Exchanges uint64 // queries to servers
 	Streams   uint64 // of these over TCP
 	Plain     uint64 // of these without EDNS
@@ -23,17 +29,27 @@ type Stats struct {
 
 // counts are the counters behind Stats.
 type counts struct {
-	lookups, failures                           atomic.Uint64
+	lookups, failures, bogus, secure            atomic.Uint64
 	exchanges, streams, plain, timeouts, faults atomic.Uint64
 	lame, referrals, aliases, servers, primes   atomic.Uint64
 	limits                                      [limits]atomic.Uint64
+}
+
+// failed counts a lookup that ended with err.
+func (c *counts) failed(err error) {
+	c.failures.Add(1)
+	var e *Error
+	if errors.As(err, &e) && e.Bogus {
+		c.bogus.Add(1)
+	}
 }
 
 // Stats returns the counters.
 func (w *Walker) Stats() Stats {
 	c := &w.counts
 	s := Stats{
-		Lookups: c.lookups.Load(), Failures: c.failures.Load(),
+		Lookups: c.lookups.Load(), Failures: c.failures.Load(), Bogus: c.bogus.Load(),
+		Secure: c.secure.Load(), Proofs: w.chain.Proofs(),
 		Exchanges: c.exchanges.Load(), Streams: c.streams.Load(), Plain: c.plain.Load(),
 		Timeouts: c.timeouts.Load(), Faults: c.faults.Load(), Lame: c.lame.Load(),
 		Referrals: c.referrals.Load(), Aliases: c.aliases.Load(),

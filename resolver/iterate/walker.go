@@ -3,11 +3,15 @@
 // Lookup begins at the deepest Cut it knows: a zone, with the servers that its
 // parent named. It shortens the name (RFC 9156), lets selection choose one of
 // the servers, asks it through the Exchanger, and notes how that went. Then
-// classify, a pure function, says what the reply is worth: a referral, which
-// is the next Cut; an answer or a denial, which end the walk; an alias, which
-// begins another one; or nothing, and the next server is asked. Servers
+// reply.Classify, a pure function, says what the reply is worth: a referral,
+// which is the next Cut; an answer or a denial, which end the walk; an alias,
+// which begins another one; or nothing, and the next server is asked. Servers
 // without a known address raise questions of their own. All of it spends from
 // one Budget, and every end is a cache.Answer or a typed error.
+//
+// Trust walks down with the delegation: a Cut knows the DS that its parent has
+// signed, or that it has proven to have none. What a zone says is verified with
+// the keys behind its DS before the walk goes on.
 //
 // Nothing is believed but what lies in the zone that was asked, and of that
 // only what belongs to the question.
@@ -26,7 +30,9 @@ import (
 
 	"proxima/cache"
 	"proxima/resolver/anchor"
+	"proxima/resolver/dnssec"
 	"proxima/resolver/selection"
+	"proxima/resolver/trust"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/miekg/dns"
@@ -76,6 +82,7 @@ type Options struct {
 	Stale     time.Duration  // how long answers may be served after their life; default 0
 	Rand      *rand.Rand     // owned by the Walker from then on; default ChaCha8 with a random seed
 	RootPort  uint16         // port of the root servers and of all that a walk finds; default 53
+	Trust     trust.Options  // where chains of trust begin; without an anchor nothing is validated
 }
 
 // A Walker resolves questions. It may be used by many goroutines.
@@ -95,6 +102,7 @@ type Walker struct {
 	maxTTL    time.Duration
 	stale     time.Duration
 	port      uint16
+	chain     *trust.Chain
 
 	cuts  *lru.TwoQueueCache[string, *Cut]      // by Zone
 	plain *lru.Cache[netip.AddrPort, time.Time] // servers without EDNS, until when
@@ -132,8 +140,11 @@ func New(o Options) (*Walker, error) {
 	for _, z := range o.Zones {
 		w.configure(z)
 	}
-	w.hints = w.hintsCut(o.Hints)
 	var err error
+	if w.chain, err = trust.New(o.Trust); err != nil {
+		return nil, fmt.Errorf("iterate: %w", err)
+	}
+	w.hints = w.hintsCut(o.Hints)
 	if w.cuts, err = lru.New2Q[string, *Cut](cutTableSize); err != nil {
 		return nil, fmt.Errorf("iterate: %w", err)
 	}
@@ -228,17 +239,34 @@ func (w *Walker) Zones() []string {
 }
 
 // Lookup resolves q, whose name may be in any letter case, and returns the
-// whole answer: aliases followed, a denial if there is nothing. It stores the
-// answers to questions that came up on the way, but not the one to q. It ends
-// with ctx at the latest. An error that the walk itself found is an *Error.
+// whole answer: aliases followed, a denial if there is nothing, all of it
+// validated. It stores the answers to questions that came up on the way, but not
+// the one to q. It ends with ctx at the latest. An error that the walk itself
+// found is an *Error.
 func (w *Walker) Lookup(ctx context.Context, q dns.Question, b *Budget) (*cache.Answer, error) {
+	return w.lookup(ctx, &task{w: w, b: b, q: q})
+}
+
+// LookupUnchecked is Lookup for who validates himself: nothing is proven, and
+// nothing stored. It is of use only after Lookup has failed with an Error that
+// is Bogus.
+func (w *Walker) LookupUnchecked(ctx context.Context, q dns.Question, b *Budget) (*cache.Answer, error) {
+	return w.lookup(ctx, &task{w: w, b: b, q: q, unchecked: true})
+}
+
+func (w *Walker) lookup(ctx context.Context, t *task) (*cache.Answer, error) {
 	w.counts.lookups.Add(1)
-	q.Name = dns.CanonicalName(q.Name)
-	t := &task{w: w, b: b, q: q}
-	r, err := t.resolve(ctx, q, nil)
+	t.q.Name = dns.CanonicalName(t.q.Name)
+	if t.b.Work == nil {
+		t.b.Work = w.chain.NewWork()
+	}
+	r, err := t.resolve(ctx, t.q, nil)
 	if err != nil {
-		w.counts.failures.Add(1)
+		w.counts.failed(err)
 		return nil, err
 	}
-	return w.compose(q, r, time.Now())
+	if r.status == dnssec.Secure {
+		w.counts.secure.Add(1)
+	}
+	return w.compose(t.q, r, time.Now())
 }

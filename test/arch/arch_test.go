@@ -34,7 +34,9 @@ const module = "proxima/"
 // here is an error. cmd and test may import anything but test.
 var may = map[string][]string{
 	"resolver":             {"resolver/iterate", "cache", "wire"},
-	"resolver/iterate":     {"resolver/denial", "resolver/dnssec", "resolver/selection", "resolver/anchor", "cache", "wire"},
+	"resolver/iterate":     {"resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec", "resolver/selection", "resolver/anchor", "cache", "wire"},
+	"resolver/trust":       {"resolver/reply", "resolver/denial", "resolver/dnssec", "wire"},
+	"resolver/reply":       {"resolver/dnssec", "wire"},
 	"resolver/denial":      {"resolver/dnssec"},
 	"resolver/dnssec":      {},
 	"resolver/anchor":      {},
@@ -71,6 +73,8 @@ var outside = map[string][]string{
 	"resolver":             {"github.com/miekg/dns"},
 	"resolver/iterate":     {"github.com/miekg/dns", "github.com/hashicorp/golang-lru/v2"},
 	"resolver/denial":      {"github.com/miekg/dns", "github.com/hashicorp/golang-lru/v2"},
+	"resolver/trust":       {"github.com/miekg/dns", "github.com/hashicorp/golang-lru/v2"},
+	"resolver/reply":       {"github.com/miekg/dns"},
 	"resolver/dnssec":      {"github.com/miekg/dns", "github.com/cloudflare/circl"},
 	"resolver/anchor":      {"github.com/miekg/dns"},
 	"resolver/selection":   {"github.com/hashicorp/golang-lru/v2"},
@@ -90,11 +94,11 @@ var bans = []struct {
 	path   string
 	reason string
 }{
-	{[]string{"resolver", "resolver/iterate", "resolver/denial", "resolver/dnssec"}, "net", "whole resolutions run in tests without sockets; use net/netip"},
-	{[]string{"resolver", "resolver/iterate", "resolver/denial", "resolver/dnssec"}, "os", "the core reads no files and no environment"},
-	{[]string{"resolver", "resolver/iterate", "resolver/denial", "resolver/dnssec"}, "log", "the core returns errors and counts; cmd logs"},
-	{[]string{"resolver", "resolver/iterate", "resolver/denial", "resolver/dnssec", "resolver/selection", "resolver/upstream", "cache", "wire", "server"}, "math/rand", "its numbers can be guessed; use math/rand/v2 with ChaCha8 (CVE-2025-40780)"},
-	{[]string{"resolver", "resolver/iterate", "resolver/denial", "resolver/dnssec", "server", "cache", "wire", "bgpctl", "bgpctl/check", "bgpctl/sidecar", "netsetup", "config"}, "os/exec", "no room of the daemon starts programs"},
+	{[]string{"resolver", "resolver/iterate", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec"}, "net", "whole resolutions run in tests without sockets; use net/netip"},
+	{[]string{"resolver", "resolver/iterate", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec"}, "os", "the core reads no files and no environment"},
+	{[]string{"resolver", "resolver/iterate", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec"}, "log", "the core returns errors and counts; cmd logs"},
+	{[]string{"resolver", "resolver/iterate", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec", "resolver/selection", "resolver/upstream", "cache", "wire", "server"}, "math/rand", "its numbers can be guessed; use math/rand/v2 with ChaCha8 (CVE-2025-40780)"},
+	{[]string{"resolver", "resolver/iterate", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec", "server", "cache", "wire", "bgpctl", "bgpctl/check", "bgpctl/sidecar", "netsetup", "config"}, "os/exec", "no room of the daemon starts programs"},
 }
 
 func TestPackages_importOnlyWhatStandsBelow(t *testing.T) {

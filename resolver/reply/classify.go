@@ -1,4 +1,10 @@
-package iterate
+// Package reply judges what a server said: pure functions over one message.
+//
+// A walk has asked a server of a zone, and has its reply. Classify says what
+// kind that is, and lets in only what may count of it: each record must lie in
+// the zone that was asked, and belong to what the reply claims to be. The walk
+// goes on with the Verdict and never looks at the message again.
+package reply
 
 import (
 	"fmt"
@@ -8,100 +14,106 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A kind is what a reply is worth.
-type kind uint8
+// A Kind is what a reply is worth.
+type Kind uint8
 
 const (
-	lame     kind = iota // nothing: ask the next server
-	referral             // a deeper zone and its servers
-	answer               // the records, at the end of any aliases
-	denial               // the name or the type does not exist
-	alias                // the name stands for another one, whose records are not here
+	Lame     Kind = iota // nothing: ask the next server
+	Referral             // a deeper zone and its servers
+	Answer               // the records, at the end of any aliases
+	Denial               // the name or the type does not exist
+	Alias                // the name stands for another one, whose records are not here
 )
 
-// A verdict is what classify makes of a reply. Only what it holds is believed.
-type verdict struct {
-	kind kind
+// A Verdict is what Classify makes of a reply. Only what it holds is believed.
+type Verdict struct {
+	Kind Kind
 
-	// reason says why the reply is lame, and broken that the server is rather
+	// Reason says why the reply is Lame, and Broken that the server is rather
 	// than that it has nothing to do with the zone.
-	reason string
-	broken bool
+	Reason string
+	Broken bool
 
-	rcode     int
-	answer    []dns.RR // aliases in the order of the chain, then the data; with signatures
-	authority []dns.RR // denial: SOA and proofs; answer: proofs of a wildcard
-	steps     int      // aliases in answer
-	target    string   // alias: the name to go on with
+	Rcode     int
+	Answer    []dns.RR // aliases in the order of the chain, then the data; with signatures
+	Authority []dns.RR // denial: SOA and proofs; answer: proofs of a wildcard
+	Steps     int      // aliases in Answer
+	Target    string   // alias: the name to go on with
 
 	// Of a referral, and of the root's answer about itself: the zone, its
 	// servers and their addresses that the asked zone may give, all in lower
 	// case, and the life of the delegation, in seconds. DS and NSEC records are
-	// in authority.
-	zone    string
-	servers []string
-	glue    map[string][]netip.Addr
-	ttl     uint32
+	// in Authority.
+	Zone    string
+	Servers []string
+	Glue    map[string][]netip.Addr
+	TTL     uint32
 }
 
-// classify judges the reply of one of cut's servers to q, whose name is in
+// From says whose reply it is.
+type From struct {
+	Zone      string // the zone whose servers were asked, in lower case
+	Recursive bool   // they are resolvers: believe no referral
+}
+
+// Classify judges the reply of one of the servers of a zone to q, whose name is in
 // lower case. It is the only place where records are let in: each must lie in
 // the zone that was asked, and belong to what the reply claims to be. An answer
 // yields the chain from q's name and nothing else; a denial the SOA and proofs;
 // a referral the NS set of one deeper zone on the way to q's name, its DS, and
 // the addresses of those servers inside the asked zone (CVE-2025-11411,
 // CVE-2025-40778, CVE-2026-42960).
-func classify(q dns.Question, reply *dns.Msg, cut *Cut) verdict {
-	if why := unusable(q, reply, cut); why != "" {
-		return verdict{reason: why, broken: reply.Rcode != dns.RcodeRefused}
+func Classify(q dns.Question, reply *dns.Msg, from From) Verdict {
+	if why := unusable(q, reply, from); why != "" {
+		return Verdict{Reason: why, Broken: reply.Rcode != dns.RcodeRefused}
 	}
-	c := chase(q, reply.Answer, cut.Zone)
+	c := chase(q, reply.Answer, from.Zone)
 	switch {
-	case (c.found || c.steps > 0) && isSecondHand(reply, cut):
+	case (c.found || c.steps > 0) && isSecondHand(reply, from):
 		return secondHand
 	case c.tooMany:
-		return verdict{reason: fmt.Sprintf("more than %d records in a set", maxRRset), broken: true}
+		return Verdict{Reason: fmt.Sprintf("more than %d records in a set", maxRRset), Broken: true}
 	case c.found && reply.Rcode == dns.RcodeNameError:
-		return verdict{reason: "denied what it answered", broken: true}
+		return Verdict{Reason: "denied what it answered", Broken: true}
 	case c.tooLong:
-		return verdict{kind: answer, rcode: dns.RcodeYXDomain, answer: c.chain, steps: c.steps}
+		return Verdict{Kind: Answer, Rcode: dns.RcodeYXDomain, Answer: c.chain, Steps: c.steps}
 	case c.found:
-		v := verdict{kind: answer, answer: c.chain, steps: c.steps, authority: proofs(reply.Ns, cut.Zone)}
+		v := Verdict{Kind: Answer, Answer: c.chain, Steps: c.steps, Authority: proofs(reply.Ns, from.Zone)}
 		if q.Name == "." && q.Qtype == dns.TypeNS {
 			v.readRoot(reply)
 		}
 		return v
 	case c.steps > 0:
-		return verdict{kind: alias, answer: c.chain, steps: c.steps, target: c.name, authority: proofs(reply.Ns, cut.Zone)}
+		return Verdict{Kind: Alias, Answer: c.chain, Steps: c.steps, Target: c.name, Authority: proofs(reply.Ns, from.Zone)}
 	}
-	return classifyEmpty(q, reply, cut)
+	return classifyEmpty(q, reply, from)
 }
 
 // classifyEmpty judges a reply that has nothing about q's name in its answer
 // section.
-func classifyEmpty(q dns.Question, reply *dns.Msg, cut *Cut) verdict {
+func classifyEmpty(q dns.Question, reply *dns.Msg, from From) Verdict {
 	if reply.Rcode == dns.RcodeYXDomain {
-		return verdict{reason: "YXDOMAIN without a DNAME that says so", broken: true}
+		return Verdict{Reason: "YXDOMAIN without a DNAME that says so", Broken: true}
 	}
-	if soa := findSOA(q.Name, reply.Ns, cut.Zone); soa != nil {
-		if isSecondHand(reply, cut) {
+	if soa := findSOA(q.Name, reply.Ns, from.Zone); soa != nil {
+		if isSecondHand(reply, from) {
 			return secondHand
 		}
-		return verdict{kind: denial, rcode: reply.Rcode, authority: append(soa, proofs(reply.Ns, cut.Zone)...)}
+		return Verdict{Kind: Denial, Rcode: reply.Rcode, Authority: append(soa, proofs(reply.Ns, from.Zone)...)}
 	}
-	if reply.Rcode == dns.RcodeSuccess && !cut.recursive {
-		if v := delegation(q, reply, cut.Zone); v.kind == referral || v.reason != "" {
+	if reply.Rcode == dns.RcodeSuccess && !from.Recursive {
+		if v := delegation(q, reply, from.Zone); v.Kind == Referral || v.Reason != "" {
 			return v
 		}
 	}
-	if !reply.Authoritative && !cut.recursive {
-		return verdict{reason: "neither answer nor referral"}
+	if !reply.Authoritative && !from.Recursive {
+		return Verdict{Reason: "neither answer nor referral"}
 	}
-	return verdict{kind: denial, rcode: reply.Rcode}
+	return Verdict{Kind: Denial, Rcode: reply.Rcode, Authority: proofs(reply.Ns, from.Zone)}
 }
 
 // unusable says why the reply as a whole is worth nothing, or "".
-func unusable(q dns.Question, reply *dns.Msg, cut *Cut) string {
+func unusable(q dns.Question, reply *dns.Msg, from From) string {
 	switch {
 	case !reply.Response || reply.Opcode != dns.OpcodeQuery:
 		return "not a reply to a query"
@@ -122,11 +134,11 @@ func unusable(q dns.Question, reply *dns.Msg, cut *Cut) string {
 // secondHand is the verdict on a reply that its sender has from somebody else: a
 // resolver's, where a server of the zone was asked. Referrals are excepted,
 // because servers that also resolve for others refer with the same flags.
-var secondHand = verdict{reason: "a resolver, not a server of the zone"}
+var secondHand = Verdict{Reason: "a resolver, not a server of the zone"}
 
 // isSecondHand reports whether the flags say that a reply is secondHand.
-func isSecondHand(reply *dns.Msg, cut *Cut) bool {
-	return !cut.recursive && !reply.Authoritative && reply.RecursionAvailable
+func isSecondHand(reply *dns.Msg, from From) bool {
+	return !from.Recursive && !reply.Authoritative && reply.RecursionAvailable
 }
 
 // rcodeName names a response code.
@@ -139,8 +151,8 @@ func rcodeName(rcode int) string {
 
 // delegation reads a referral from zone on the way to q's name. Without one,
 // the verdict is empty.
-func delegation(q dns.Question, reply *dns.Msg, zone string) verdict {
-	v := verdict{ttl: maxUint31}
+func delegation(q dns.Question, reply *dns.Msg, zone string) Verdict {
+	v := Verdict{TTL: maxUint31}
 	for _, rr := range reply.Ns {
 		ns, ok := rr.(*dns.NS)
 		if !ok || ns.Hdr.Class != dns.ClassINET {
@@ -150,51 +162,51 @@ func delegation(q dns.Question, reply *dns.Msg, zone string) verdict {
 		if !strictlyBelow(zone, owner) || !dns.IsSubDomain(owner, q.Name) || (q.Qtype == dns.TypeDS && owner == q.Name) {
 			continue
 		}
-		if v.zone != "" && owner != v.zone {
-			return verdict{reason: "referred to two zones", broken: true}
+		if v.Zone != "" && owner != v.Zone {
+			return Verdict{Reason: "referred to two zones", Broken: true}
 		}
-		v.kind, v.zone = referral, owner
-		v.ttl = min(v.ttl, ttlOf(rr))
-		if name := dns.CanonicalName(ns.Ns); !slices.Contains(v.servers, name) && len(v.servers) < maxReferredServers {
-			v.servers = append(v.servers, name)
+		v.Kind, v.Zone = Referral, owner
+		v.TTL = min(v.TTL, TTL(rr))
+		if name := dns.CanonicalName(ns.Ns); !slices.Contains(v.Servers, name) && len(v.Servers) < maxReferredServers {
+			v.Servers = append(v.Servers, name)
 		}
 	}
-	if v.kind == referral {
-		v.authority = delegationProofs(reply.Ns, zone, v.zone)
-		v.glue = v.readGlue(reply.Extra, zone)
+	if v.Kind == Referral {
+		v.Authority = delegationProofs(reply.Ns, zone, v.Zone)
+		v.Glue = v.readGlue(reply.Extra, zone)
 	}
 	return v
 }
 
 // readRoot takes the servers out of a priming reply, RFC 9609: the one answer
 // whose additional section counts, because the root has no parent to give it.
-func (v *verdict) readRoot(reply *dns.Msg) {
-	v.zone, v.ttl = ".", maxUint31
-	for _, rr := range v.answer {
-		if ns, ok := rr.(*dns.NS); ok && len(v.servers) < maxReferredServers {
-			v.servers = append(v.servers, dns.CanonicalName(ns.Ns))
-			v.ttl = min(v.ttl, ttlOf(rr))
+func (v *Verdict) readRoot(reply *dns.Msg) {
+	v.Zone, v.TTL = ".", maxUint31
+	for _, rr := range v.Answer {
+		if ns, ok := rr.(*dns.NS); ok && len(v.Servers) < maxReferredServers {
+			v.Servers = append(v.Servers, dns.CanonicalName(ns.Ns))
+			v.TTL = min(v.TTL, TTL(rr))
 		}
 	}
-	v.glue = v.readGlue(reply.Extra, ".")
+	v.Glue = v.readGlue(reply.Extra, ".")
 }
 
 // readGlue takes the addresses of v's servers that zone may give, and shortens
 // the life of v to theirs.
-func (v *verdict) readGlue(extra []dns.RR, zone string) map[string][]netip.Addr {
+func (v *Verdict) readGlue(extra []dns.RR, zone string) map[string][]netip.Addr {
 	glue := make(map[string][]netip.Addr)
 	for _, rr := range extra {
-		addr, ok := addressOf(rr)
+		addr, ok := Address(rr)
 		if !ok || rr.Header().Class != dns.ClassINET {
 			continue
 		}
 		owner := dns.CanonicalName(rr.Header().Name)
-		if !dns.IsSubDomain(zone, owner) || !slices.Contains(v.servers, owner) {
+		if !dns.IsSubDomain(zone, owner) || !slices.Contains(v.Servers, owner) {
 			continue
 		}
-		if len(glue[owner]) < maxAddresses && !slices.Contains(glue[owner], addr) {
+		if len(glue[owner]) < MaxAddresses && !slices.Contains(glue[owner], addr) {
 			glue[owner] = append(glue[owner], addr)
-			v.ttl = min(v.ttl, ttlOf(rr))
+			v.TTL = min(v.TTL, TTL(rr))
 		}
 	}
 	return glue
@@ -220,7 +232,7 @@ func findSOA(name string, rrs []dns.RR, zone string) []dns.RR {
 func proofs(rrs []dns.RR, zone string) []dns.RR {
 	var out []dns.RR
 	for _, rr := range rrs {
-		if !isProof(covered(rr)) || rr.Header().Class != dns.ClassINET {
+		if !isProof(Covered(rr)) || rr.Header().Class != dns.ClassINET {
 			continue
 		}
 		if dns.IsSubDomain(zone, dns.CanonicalName(rr.Header().Name)) && len(out) < maxRRset {
@@ -235,7 +247,7 @@ func proofs(rrs []dns.RR, zone string) []dns.RR {
 func delegationProofs(rrs []dns.RR, zone, child string) []dns.RR {
 	out := proofs(rrs, zone)
 	for _, rr := range rrs {
-		if covered(rr) == dns.TypeDS && rr.Header().Class == dns.ClassINET &&
+		if Covered(rr) == dns.TypeDS && rr.Header().Class == dns.ClassINET &&
 			dns.CanonicalName(rr.Header().Name) == child && len(out) < maxRRset {
 			out = append(out, rr)
 		}
@@ -255,8 +267,8 @@ func signatures(rrs []dns.RR, name string, typ uint16) []dns.RR {
 	return out
 }
 
-// covered returns the type of the record, of a signature the type it covers.
-func covered(rr dns.RR) uint16 {
+// Covered returns the type of the record, of a signature the type it covers.
+func Covered(rr dns.RR) uint16 {
 	if sig, ok := rr.(*dns.RRSIG); ok {
 		return sig.TypeCovered
 	}
@@ -269,8 +281,8 @@ func isProof(typ uint16) bool { return typ == dns.TypeNSEC || typ == dns.TypeNSE
 // strictlyBelow reports whether name lies below zone and is not zone.
 func strictlyBelow(zone, name string) bool { return name != zone && dns.IsSubDomain(zone, name) }
 
-// addressOf returns the address in an A or AAAA record.
-func addressOf(rr dns.RR) (netip.Addr, bool) {
+// Address returns the address in an A or AAAA record.
+func Address(rr dns.RR) (netip.Addr, bool) {
 	switch rr := rr.(type) {
 	case *dns.A:
 		addr, ok := netip.AddrFromSlice(rr.A)
@@ -284,9 +296,9 @@ func addressOf(rr dns.RR) (netip.Addr, bool) {
 
 const maxUint31 = 1<<31 - 1
 
-// ttlOf returns the record's TTL; one with the top bit set is 0, RFC 2181
+// TTL returns the record's TTL; one with the top bit set is 0, RFC 2181
 // section 8.
-func ttlOf(rr dns.RR) uint32 {
+func TTL(rr dns.RR) uint32 {
 	if ttl := rr.Header().Ttl; ttl <= maxUint31 {
 		return ttl
 	}

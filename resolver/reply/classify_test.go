@@ -1,4 +1,4 @@
-package iterate
+package reply
 
 import (
 	"fmt"
@@ -8,6 +8,13 @@ import (
 
 	"github.com/miekg/dns"
 )
+
+// mustQuestion reads "www.example. A".
+func mustQuestion(t testing.TB, s string) dns.Question {
+	t.Helper()
+	name, typ, _ := strings.Cut(s, " ")
+	return dns.Question{Name: name, Qtype: dns.StringToType[typ], Qclass: dns.ClassINET}
+}
 
 // mustRecords reads one record a line.
 func mustRecords(t testing.TB, text string) []dns.RR {
@@ -56,7 +63,7 @@ func mustReply(t testing.TB, q dns.Question, head, text string) *dns.Msg {
 }
 
 // words tells a verdict in words.
-func (v *verdict) words() string {
+func (v *Verdict) words() string {
 	names := func(rrs []dns.RR) string {
 		var out []string
 		for _, rr := range rrs {
@@ -64,21 +71,21 @@ func (v *verdict) words() string {
 		}
 		return strings.Join(out, " ")
 	}
-	switch v.kind {
-	case lame:
-		return "lame: " + v.reason
-	case referral:
+	switch v.Kind {
+	case Lame:
+		return "lame: " + v.Reason
+	case Referral:
 		var glue []string
-		for _, s := range v.servers {
-			glue = append(glue, s+fmt.Sprint(v.glue[s]))
+		for _, s := range v.Servers {
+			glue = append(glue, s+fmt.Sprint(v.Glue[s]))
 		}
-		return strings.TrimSpace(fmt.Sprintf("referral to %s for %d s: %s; %s", v.zone, v.ttl, strings.Join(glue, " "), names(v.authority)))
-	case alias:
-		return strings.TrimSpace(fmt.Sprintf("alias to %s: %s; %s", v.target, names(v.answer), names(v.authority)))
-	case denial:
-		return strings.TrimSpace(fmt.Sprintf("denial %s: %s", rcodeName(v.rcode), names(v.authority)))
+		return strings.TrimSpace(fmt.Sprintf("referral to %s for %d s: %s; %s", v.Zone, v.TTL, strings.Join(glue, " "), names(v.Authority)))
+	case Alias:
+		return strings.TrimSpace(fmt.Sprintf("alias to %s: %s; %s", v.Target, names(v.Answer), names(v.Authority)))
+	case Denial:
+		return strings.TrimSpace(fmt.Sprintf("denial %s: %s", rcodeName(v.Rcode), names(v.Authority)))
 	}
-	return strings.TrimSpace(fmt.Sprintf("answer %s: %s; %s", rcodeName(v.rcode), names(v.answer), names(v.authority)))
+	return strings.TrimSpace(fmt.Sprintf("answer %s: %s; %s", rcodeName(v.Rcode), names(v.Answer), names(v.Authority)))
 }
 
 const (
@@ -154,7 +161,7 @@ func TestClassify(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			q := mustQuestion(t, tt.question)
-			v := classify(q, mustReply(t, q, tt.head, tt.text), &Cut{Zone: "one.example."})
+			v := Classify(q, mustReply(t, q, tt.head, tt.text), From{Zone: "one.example."})
 			if got := v.words(); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
@@ -164,16 +171,16 @@ func TestClassify(t *testing.T) {
 
 func TestClassify_limits(t *testing.T) {
 	q := mustQuestion(t, "www.one.example. A")
-	cut := &Cut{Zone: "one.example."}
+	from := From{Zone: "one.example."}
 	t.Run("a set of 256 records is believed, one of 257 is not", func(t *testing.T) {
 		m := mustReply(t, q, "aa", "")
 		for i := range maxRRset + 1 {
-			if v := classify(q, m, cut); i > 0 && v.kind != answer {
+			if v := Classify(q, m, from); i > 0 && v.Kind != Answer {
 				t.Fatalf("with %d records: %s", i, v.words())
 			}
 			m.Answer = append(m.Answer, mustRecords(t, fmt.Sprintf("www.one.example. A 192.0.2.%d\n", i%256))...)
 		}
-		if v := classify(q, m, cut); v.kind != lame {
+		if v := Classify(q, m, from); v.Kind != Lame {
 			t.Errorf("with %d records: %s", len(m.Answer), v.words())
 		}
 	})
@@ -182,8 +189,8 @@ func TestClassify_limits(t *testing.T) {
 		for i := range 100 {
 			m.Answer = append(m.Answer, mustRecords(t, fmt.Sprintf("c%d.one.example. CNAME c%d.one.example.\n", i, i+1))...)
 		}
-		if v := classify(q, m, cut); v.steps != maxAliases+1 {
-			t.Errorf("%d steps, want %d", v.steps, maxAliases+1)
+		if v := Classify(q, m, from); v.Steps != MaxAliases+1 {
+			t.Errorf("%d steps, want %d", v.Steps, MaxAliases+1)
 		}
 	})
 	t.Run("of many servers and addresses only so many are read", func(t *testing.T) {
@@ -193,17 +200,17 @@ func TestClassify_limits(t *testing.T) {
 			m.Ns = append(m.Ns, mustRecords(t, fmt.Sprintf("sub.one.example. NS ns%d.one.example.\n", i))...)
 			m.Extra = append(m.Extra, mustRecords(t, fmt.Sprintf("ns0.one.example. A 192.0.2.%d\n", i%256))...)
 		}
-		v := classify(q, m, cut)
-		if len(v.servers) != maxReferredServers || len(v.glue["ns0.one.example."]) != maxAddresses {
-			t.Errorf("%d servers, %d addresses", len(v.servers), len(v.glue["ns0.one.example."]))
+		v := Classify(q, m, from)
+		if len(v.Servers) != maxReferredServers || len(v.Glue["ns0.one.example."]) != MaxAddresses {
+			t.Errorf("%d servers, %d addresses", len(v.Servers), len(v.Glue["ns0.one.example."]))
 		}
 	})
 }
 
-// FuzzClassify sees that no reply makes classify panic, and that whatever it
+// FuzzClassify sees that no reply makes Classify panic, and that whatever it
 // lets in lies in the zone that was asked and belongs to the question.
 func FuzzClassify(f *testing.F) {
-	cut := &Cut{Zone: "one.example."}
+	from := From{Zone: "one.example."}
 	seeds := []struct{ question, head, text string }{
 		{"www.one.example. A", "aa", "www.one.example. CNAME a.one.example.\na.one.example. A 192.0.2.1\n"},
 		{"www.sub.one.example. A", "", "-\nsub.one.example. NS ns.sub.one.example.\n-\nns.sub.one.example. A 192.0.2.1\n"},
@@ -225,32 +232,32 @@ func FuzzClassify(f *testing.F) {
 		}
 		q := m.Question[0]
 		q.Name = dns.CanonicalName(q.Name)
-		if q.Qclass != dns.ClassINET || !dns.IsSubDomain(cut.Zone, q.Name) {
+		if q.Qclass != dns.ClassINET || !dns.IsSubDomain(from.Zone, q.Name) {
 			return
 		}
-		v := classify(q, &m, &Cut{Zone: cut.Zone, recursive: recursive})
-		for _, rr := range slices.Concat(v.answer, v.authority) {
-			if !dns.IsSubDomain(cut.Zone, rr.Header().Name) {
+		v := Classify(q, &m, From{Zone: from.Zone, Recursive: recursive})
+		for _, rr := range slices.Concat(v.Answer, v.Authority) {
+			if !dns.IsSubDomain(from.Zone, rr.Header().Name) {
 				t.Fatalf("let in from outside the zone: %v", rr)
 			}
 			switch rr.Header().Rrtype {
 			case q.Qtype, dns.TypeCNAME, dns.TypeDNAME, dns.TypeSOA, dns.TypeNSEC, dns.TypeNSEC3, dns.TypeRRSIG:
 			case dns.TypeDS:
-				if v.kind != referral {
+				if v.Kind != Referral {
 					t.Fatalf("let in: %v", rr)
 				}
 			default:
 				t.Fatalf("let in: %v", rr)
 			}
 		}
-		if v.kind == referral && (!strictlyBelow(cut.Zone, v.zone) || !dns.IsSubDomain(v.zone, q.Name)) {
-			t.Fatalf("referred from %s to %s for %s", cut.Zone, v.zone, q.Name)
+		if v.Kind == Referral && (!strictlyBelow(from.Zone, v.Zone) || !dns.IsSubDomain(v.Zone, q.Name)) {
+			t.Fatalf("referred from %s to %s for %s", from.Zone, v.Zone, q.Name)
 		}
-		if v.kind == referral && recursive {
+		if v.Kind == Referral && recursive {
 			t.Fatal("a resolver referred")
 		}
-		for name := range v.glue {
-			if !slices.Contains(v.servers, name) || !dns.IsSubDomain(cut.Zone, name) {
+		for name := range v.Glue {
+			if !slices.Contains(v.Servers, name) || !dns.IsSubDomain(from.Zone, name) {
 				t.Fatalf("glue for %s", name)
 			}
 		}

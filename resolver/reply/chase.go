@@ -1,4 +1,4 @@
-package iterate
+package reply
 
 import (
 	"slices"
@@ -24,7 +24,7 @@ type chain struct {
 // records are left out, wherever they stand. It ends where a name comes again.
 func chase(q dns.Question, rrs []dns.RR, zone string) chain {
 	c := chain{name: q.Name}
-	for dns.IsSubDomain(zone, c.name) && c.steps <= maxAliases && !slices.Contains(c.visited, c.name) {
+	for dns.IsSubDomain(zone, c.name) && c.steps <= MaxAliases && !slices.Contains(c.visited, c.name) {
 		data := pick(rrs, c.name, q.Qtype)
 		if q.Qtype == dns.TypeCNAME { // one that a DNAME makes comes with the DNAME
 			if _, records, tooLong := dname(rrs, c.name, zone); records != nil {

@@ -1,0 +1,97 @@
+package iterate
+
+import (
+	"context"
+	"errors"
+
+	"proxima/resolver/dnssec"
+	"proxima/resolver/reply"
+	"proxima/resolver/trust"
+	"proxima/wire"
+
+	"github.com/miekg/dns"
+)
+
+// A verdict is a reply's, with what the chain of trust says of it.
+type verdict struct {
+	reply.Verdict
+	proven trust.Finding // of an answer, an alias or a denial
+	zone   *trust.Zone   // of a referral: where it leads to; nil if nobody has looked
+}
+
+// judgeOf returns the judge of replies to q by the servers of cut. Answers and
+// denials are judged only if they are to be believed.
+func (t *task) judgeOf(cut *Cut, q dns.Question, believed bool) judge {
+	if t.unchecked || !t.w.chain.Validates() {
+		return nil
+	}
+	j := &trust.Judge{Chain: t.w.chain, Zone: cut.Trust, Servers: cut.key(), Work: t.b.Work}
+	j.Ask = func(ctx context.Context, q dns.Question, look func(context.Context, *reply.Verdict) error) error {
+		_, err := t.ask(ctx, cut, q, maxFaults, func(ctx context.Context, v *verdict) error {
+			return look(ctx, &v.Verdict)
+		})
+		return err
+	}
+	return func(ctx context.Context, v *verdict) (err error) {
+		switch {
+		case v.Kind == reply.Referral:
+			v.zone, err = j.Referral(ctx, &v.Verdict)
+		case believed:
+			v.proven, err = j.Records(ctx, q, &v.Verdict)
+		}
+		return t.explain(ctx, err)
+	}
+}
+
+// explain makes an *Error of what a judge could not find out. What is wrong with
+// the reply at hand stays a *dnssec.ProofError.
+func (t *task) explain(ctx context.Context, err error) error {
+	var link *trust.LinkError
+	var e *Error
+	switch {
+	case errors.Is(err, trust.ErrBusy):
+		return &Error{Name: t.q.Name, Code: wire.EDEOther, Reason: "too many signatures to verify", spent: true}
+	case errors.As(err, &link) && errors.As(err, &e):
+		if e.Bogus || e.spent || ctx.Err() != nil {
+			return e
+		}
+		code := e.Code
+		if link.Type == dns.TypeDNSKEY {
+			code = wire.EDEDNSKEYMissing
+		}
+		return &Error{Name: link.Zone, Code: code, Reason: dns.Type(link.Type).String() + ": " + e.Reason, Bogus: true}
+	case err != nil && ctx.Err() != nil:
+		return late(t.q.Name)
+	}
+	return err
+}
+
+// unproven is the error of a proof that failed.
+func unproven(p *dnssec.ProofError) *Error {
+	return &Error{Name: p.Name, Code: p.Code, Reason: p.Reason, Bogus: true, spent: p.Spent}
+}
+
+// configured returns a cut that the operator has named with what the chain of
+// trust says of its zone; other cuts know that.
+func (t *task) configured(ctx context.Context, cut *Cut) (*Cut, error) {
+	if !cut.explicit || t.unchecked || !t.w.chain.Validates() {
+		return cut, nil
+	}
+	zone, err := t.w.chain.Configured(cut.Zone, cut.key(), func(q dns.Question) (*reply.Verdict, trust.Finding, error) {
+		v, err := t.find(ctx, q)
+		var e *Error
+		switch {
+		case err == nil:
+			return &v.Verdict, v.proven, nil
+		case errors.As(err, &e) && !e.Bogus && !e.spent:
+			return nil, trust.Finding{}, nil
+		}
+		return nil, trust.Finding{}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	known := *cut
+	known.Trust = zone
+	return &known, nil
+}

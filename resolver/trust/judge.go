@@ -1,0 +1,194 @@
+package trust
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"proxima/resolver/dnssec"
+	"proxima/resolver/reply"
+	"proxima/wire"
+
+	"github.com/miekg/dns"
+)
+
+// An Ask asks the servers of one cut a question, until look accepts a reply. If
+// look returns a *dnssec.ProofError, another server may be asked; any other
+// error ends the question. Ask returns nil once look has.
+type Ask func(ctx context.Context, q dns.Question, look func(context.Context, *reply.Verdict) error) error
+
+// A Judge judges what the servers of one cut reply to one query's questions.
+type Judge struct {
+	Chain   *Chain
+	Zone    *Zone  // what the servers were asked for
+	Servers string // names them
+	Ask     Ask
+	Work    *dnssec.Work
+}
+
+// A Finding is what is proven of records.
+type Finding struct {
+	Status dnssec.Status // Secure or Insecure
+	Why    *wire.EDE     // why it is Insecure, if clients are told
+}
+
+// lower makes the finding Insecure, since a part of it is.
+func (f *Finding) lower(why *wire.EDE) {
+	f.Status = dnssec.Insecure
+	if f.Why == nil {
+		f.Why = why
+	}
+}
+
+// A LinkError says that a link of the chain of trust could not be had.
+type LinkError struct {
+	Zone string
+	Type uint16 // DS or DNSKEY
+	Err  error  // what Ask returned
+}
+
+// Error names the records and the reason.
+func (e *LinkError) Error() string {
+	return "trust: " + e.Zone + " " + dns.Type(e.Type).String() + ": " + e.Err.Error()
+}
+
+// Unwrap returns what Ask returned.
+func (e *LinkError) Unwrap() error { return e.Err }
+
+// Records verifies an answer, an alias or a denial of q. Each set is judged by
+// the keys of its own zone. What is not verified is taken away, or lowers the
+// whole finding. The error is a *dnssec.ProofError if the reply is at fault.
+func (j *Judge) Records(ctx context.Context, q dns.Question, v *reply.Verdict) (Finding, error) {
+	f := Finding{Status: dnssec.Secure}
+	if v.Kind == reply.Denial {
+		_, err := j.verify(ctx, v.Denier(q, j.Zone.Name), &f, func(k dnssec.Keys) (reply.Proof, error) {
+			return v.ProveDenial(q, k, j.Chain.signingTime(), j.Work)
+		})
+		return f, err
+	}
+	parts := v.Parts()
+	wildcard := false
+	for _, part := range parts {
+		proof, err := j.verify(ctx, part.Home(j.Zone.Name), &f, func(k dnssec.Keys) (reply.Proof, error) {
+			return part.Verify(k, v.Proofs(), j.Chain.signingTime(), j.Work)
+		})
+		if err != nil {
+			return f, err
+		}
+		wildcard = wildcard || proof.Wildcard
+	}
+	if f.Status == dnssec.Secure && !wildcard {
+		v.Authority = nil // nobody has looked at it
+	}
+	if len(parts) == 0 {
+		f.lower(nil)
+	}
+	return f, nil
+}
+
+// verify finds the keys of the zone that name belongs to and proves something
+// with them. If the zone is insecure, so is f.
+func (j *Judge) verify(ctx context.Context, name string, f *Finding,
+	prove func(dnssec.Keys) (reply.Proof, error)) (proof reply.Proof, err error) {
+	zone, err := j.zoneOf(ctx, name)
+	if err != nil {
+		return proof, err
+	}
+	if zone.Status != dnssec.Secure {
+		f.lower(zone.Why)
+		return proof, nil
+	}
+	proof, err = j.compute(ctx, func() (reply.Proof, error) { return prove(zone.Keys) })
+	switch why, lacking := lacks(err); {
+	case lacking:
+		f.lower(why)
+		return proof, nil
+	case err == nil && proof.Status != dnssec.Secure:
+		f.lower(nil)
+	}
+	return proof, err
+}
+
+// Referral returns the zone that a referral leads to.
+func (j *Judge) Referral(ctx context.Context, v *reply.Verdict) (*Zone, error) {
+	at := time.Now()
+	if z, ok := j.Chain.decree(v.Zone, at); ok {
+		return z, nil
+	}
+	if j.Zone.Status != dnssec.Secure && !j.Chain.anchored(j.Zone.Name, v.Zone) {
+		return j.below(j.Zone, v, at), nil
+	}
+	if signer := v.Referrer(j.Zone.Name); signer != "" {
+		parent, err := j.zoneOf(ctx, signer)
+		switch {
+		case err != nil:
+			return nil, err
+		case parent.Status != dnssec.Secure:
+			return j.below(parent, v, at), nil
+		}
+		z, err := j.readDS(ctx, parent, v.Zone, v)
+		if err == nil || len(v.DS(v.Zone)) > 0 || !refuted(err) {
+			return z, err
+		}
+	}
+	// The referral proves nothing of the DS: they have to be asked for.
+	z, err := j.zoneOf(ctx, v.Zone)
+	switch {
+	case err != nil:
+		return nil, err
+	case z.Status != dnssec.Secure:
+		return j.below(z, v, at), nil
+	case z.Name != v.Zone:
+		return nil, &dnssec.ProofError{Code: wire.EDEBogus, Name: v.Zone, Reason: "referral to what is no zone, says " + z.Name}
+	}
+	return z, nil
+}
+
+// below returns the zone that v refers to, which is as insecure as z.
+func (j *Judge) below(z *Zone, v *reply.Verdict, at time.Time) *Zone {
+	return &Zone{Name: v.Zone, Why: z.Why, Expires: at.Add(maxLife)}
+}
+
+// readDS returns the zone child, of which a reply by servers of its parent
+// proves the DS, or that there are none.
+func (j *Judge) readDS(ctx context.Context, parent *Zone, child string, v *reply.Verdict) (*Zone, error) {
+	var ds []*dns.DS
+	proof, err := j.compute(ctx, func() (proof reply.Proof, err error) {
+		ds, proof, err = v.ReadDS(child, parent.Keys, j.Chain.signingTime(), j.Work)
+		return proof, err
+	})
+	if why, lacking := lacks(err); lacking {
+		return j.Chain.delegated(child, nil, time.Now(), v.LeastTTL()).insecure(why), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return j.Chain.delegated(child, ds, time.Now(), proof.TTL), nil
+}
+
+// compute computes a proof at the bench.
+func (j *Judge) compute(ctx context.Context, prove func() (reply.Proof, error)) (proof reply.Proof, err error) {
+	j.Chain.proofs.Add(1)
+	if full := j.Chain.bench.do(ctx, func() { proof, err = prove() }); full != nil {
+		return proof, full
+	}
+	return proof, err
+}
+
+// lacks reports whether err says no more than that a proof is beyond what is
+// computed, so that nothing is wrong but the zone is insecure.
+func lacks(err error) (why *wire.EDE, ok bool) {
+	var p *dnssec.ProofError
+	if !errors.As(err, &p) || p.Status() != dnssec.Insecure {
+		return nil, false
+	}
+	code, text := p.EDE()
+	return &wire.EDE{Code: code, Text: text}, true
+}
+
+// refuted reports whether err says that a proof was wrong or missing; not that
+// it could not be computed.
+func refuted(err error) bool {
+	var p *dnssec.ProofError
+	return errors.As(err, &p) && !p.Spent
+}

@@ -1,0 +1,210 @@
+// Package trust follows the chain of trust from an anchor to the records of a
+// reply.
+//
+// A walk comes to a zone with what the chain says of it, a Zone, and lets a
+// Judge look at each reply of the zone's servers. Of a referral the Judge reads
+// the Zone of the child, out of the DS set that came along or was asked for. Of
+// an answer or a denial it finds the zone that each set belongs to, which may
+// lie below the one that was asked if its servers have both; it gets that zone's
+// keys, once, and verifies the set. What dnssec computes is computed at a bench
+// with few seats.
+//
+// Where chains begin and end is the operator's to say: at Anchors, and at
+// Exceptions.
+package trust
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"proxima/resolver/dnssec"
+	"proxima/wire"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/miekg/dns"
+)
+
+const (
+	// zoneTableSize is how many zones are remembered with their keys, about 1 KiB
+	// each, and names at which no zone begins. As many as a walk remembers cuts.
+	zoneTableSize = 65_536
+
+	// maxLife bounds how long anything is remembered: a day, as TTLs are.
+	maxLife = 24 * time.Hour
+
+	// isolatedLife is how long a configured zone counts as insecure because nobody
+	// could be asked about it. A minute: the Internet may come back.
+	isolatedLife = time.Minute
+)
+
+// Options say where chains of trust begin and end. Zero values mean the default.
+type Options struct {
+	Anchors    []*dns.DS    // of any zones; none: nothing is validated
+	Exceptions []Exception  // none by default
+	Rules      dnssec.Rules // what is supported
+	Time       time.Time    // for which signatures are judged; default: the present
+}
+
+// An Exception is a negative trust anchor, RFC 7646: what is at or below Zone is
+// not validated, because the zone is known to be broken.
+type Exception struct {
+	Zone  string
+	Until time.Time // when it is over; zero: never
+}
+
+// A Zone is what the chain of trust says of a zone. It never changes.
+type Zone struct {
+	Name    string        // lower case, with the final dot
+	DS      []*dns.DS     // what the parent, or an anchor, says of its keys; only if Secure
+	Keys    dnssec.Keys   // empty until the first signature needs them
+	Status  dnssec.Status // Secure or Insecure; never Bogus, which is an error
+	Why     *wire.EDE     // what was lacking to make it Secure, if clients are told
+	Expires time.Time     // when the parent is to be asked again
+}
+
+// A Chain knows where chains of trust begin and end, and remembers the zones
+// on the way. It may be used by many goroutines.
+type Chain struct {
+	anchors    map[string][]*dns.DS // by zone; immutable after New, as are all of this group
+	exceptions map[string]Exception // by zone
+	rules      dnssec.Rules
+	time       time.Time
+	bench      *bench
+
+	// known holds zones with keys, and those that no referral tells of. A nil
+	// Zone is a name at which none begins.
+	known *lru.TwoQueueCache[place, fact]
+
+	proofs atomic.Uint64
+}
+
+// A place is a name as the servers of one cut have it: those to which a zone is
+// forwarded may say something else than its own.
+type place struct{ servers, name string }
+
+// A fact is what is known of a place, until when.
+type fact struct {
+	zone  *Zone
+	until time.Time
+}
+
+// New returns a Chain.
+func New(o Options) (*Chain, error) {
+	c := &Chain{
+		anchors: make(map[string][]*dns.DS), exceptions: make(map[string]Exception),
+		rules: o.Rules, time: o.Time, bench: newBench(),
+	}
+	for _, ds := range o.Anchors {
+		zone := dns.CanonicalName(ds.Hdr.Name)
+		c.anchors[zone] = append(c.anchors[zone], ds)
+	}
+	for _, e := range o.Exceptions {
+		if _, valid := dns.IsDomainName(e.Zone); !valid {
+			return nil, fmt.Errorf("trust: Exceptions: %q is no name", e.Zone)
+		}
+		c.exceptions[dns.CanonicalName(e.Zone)] = e
+	}
+	var err error
+	if c.known, err = lru.New2Q[place, fact](zoneTableSize); err != nil {
+		return nil, fmt.Errorf("trust: %w", err)
+	}
+	return c, nil
+}
+
+// Validates reports whether there is anything to begin a chain with.
+func (c *Chain) Validates() bool { return len(c.anchors) > 0 }
+
+// Proofs returns how many proofs were computed.
+func (c *Chain) Proofs() uint64 { return c.proofs.Load() }
+
+// NewWork returns the purse of one client query.
+func (c *Chain) NewWork() *dnssec.Work { return dnssec.NewWork(c.rules) }
+
+// Root returns the root zone. Without an anchor it is insecure.
+func (c *Chain) Root(at time.Time) *Zone {
+	if z, ok := c.decree(".", at); ok {
+		return z
+	}
+	return &Zone{Name: ".", Expires: at.Add(maxLife)}
+}
+
+// decree returns the zone at a name if the operator has said something of it:
+// there an anchor begins a chain of trust, or an Exception ends it.
+func (c *Chain) decree(name string, at time.Time) (z *Zone, ok bool) {
+	z = &Zone{Name: name, Expires: at.Add(maxLife)}
+	if e, is := c.exceptions[name]; is && (e.Until.IsZero() || at.Before(e.Until)) {
+		if !e.Until.IsZero() && e.Until.Before(z.Expires) {
+			z.Expires = e.Until
+		}
+		return z, true
+	}
+	z.DS, ok = c.anchors[name]
+	z.Status = c.statusOf(z.DS)
+	return z, ok
+}
+
+// anchored reports whether there is an anchor between two names, a zone and one
+// below it.
+func (c *Chain) anchored(zone, below string) bool {
+	for name := above(below); name != zone; name = above(name) {
+		if c.anchors[name] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// delegated returns the zone of which the DS are proven, for so many seconds;
+// or that it has none.
+func (c *Chain) delegated(name string, ds []*dns.DS, at time.Time, ttl uint32) *Zone {
+	z := &Zone{Name: name, DS: ds, Status: c.statusOf(ds), Expires: at.Add(min(time.Duration(ttl)*time.Second, maxLife))}
+	if z.Status == dnssec.Insecure && len(ds) > 0 {
+		z.Why = &wire.EDE{Code: wire.EDEUnsupportedAlgorithm, Text: name + ": nothing of its DS set is supported"}
+	}
+	return z
+}
+
+// statusOf returns what a zone with these DS is.
+func (c *Chain) statusOf(ds []*dns.DS) dnssec.Status {
+	if dnssec.Supported(ds, c.rules) {
+		return dnssec.Secure
+	}
+	return dnssec.Insecure
+}
+
+// signingTime is the time for which signatures are judged.
+func (c *Chain) signingTime() time.Time {
+	if c.time.IsZero() {
+		return time.Now()
+	}
+	return c.time
+}
+
+// recall returns what is known of a place.
+func (c *Chain) recall(p place, at time.Time) (f fact, ok bool) {
+	f, ok = c.known.Get(p)
+	return f, ok && at.Before(f.until)
+}
+
+// insecure returns z as one that cannot be judged.
+func (z *Zone) insecure(why *wire.EDE) *Zone {
+	lower := *z
+	lower.Status, lower.Why = dnssec.Insecure, why
+	return &lower
+}
+
+// above returns the name without its first label; the root is its own parent.
+func above(name string) string {
+	next, end := dns.NextLabel(name, 0)
+	if end {
+		return "."
+	}
+	return name[next:]
+}
+
+// towards returns the name one label longer than zone on the way to name.
+func towards(zone, name string) string {
+	starts := dns.Split(name)
+	return name[starts[len(starts)-dns.CountLabel(zone)-1]:]
+}

@@ -1,0 +1,143 @@
+package trust
+
+import (
+	"context"
+	"time"
+
+	"proxima/resolver/dnssec"
+	"proxima/resolver/reply"
+
+	"github.com/miekg/dns"
+)
+
+// zoneOf returns the zone to which name belongs, as far as the servers tell:
+// the one that was asked, or one below that they have too, so that no referral
+// told of it. Asking for DS at each label finds those. If the zone is Secure, it
+// comes with its keys.
+func (j *Judge) zoneOf(ctx context.Context, name string) (*Zone, error) {
+	zone, err := j.keyed(ctx, j.Zone)
+	for at := j.Zone.Name; err == nil && at != name; {
+		at = towards(at, name)
+		var below *Zone
+		if below, err = j.zoneAt(ctx, zone, at); below != nil {
+			zone, err = j.keyed(ctx, below)
+		}
+	}
+	return zone, err
+}
+
+// zoneAt returns the zone that begins at name, which belongs to parent; nil if
+// none begins there. An insecure zone proves nothing of what is below; there it
+// returns only what the operator has decreed.
+func (j *Judge) zoneAt(ctx context.Context, parent *Zone, name string) (*Zone, error) {
+	at := time.Now()
+	if z, ok := j.Chain.decree(name, at); ok || parent.Status != dnssec.Secure {
+		if !ok {
+			return nil, nil
+		}
+		return z, nil
+	}
+	here := place{j.Servers, name}
+	if f, ok := j.Chain.recall(here, at); ok {
+		return f.zone, nil
+	}
+	var f fact
+	q := dns.Question{Name: name, Qtype: dns.TypeDS, Qclass: dns.ClassINET}
+	err := j.Ask(ctx, q, func(ctx context.Context, v *reply.Verdict) (err error) {
+		f, err = j.readCut(ctx, parent, q, v)
+		return err
+	})
+	if err != nil {
+		return nil, &LinkError{Zone: name, Type: dns.TypeDS, Err: err}
+	}
+	j.Chain.known.Add(here, f)
+	return f.zone, nil
+}
+
+// readCut reads, out of a reply to the question for the DS of a name, whether a
+// zone begins there and what the chain of trust says of it.
+func (j *Judge) readCut(ctx context.Context, parent *Zone, q dns.Question, v *reply.Verdict) (fact, error) {
+	z, err := j.readDS(ctx, parent, q.Name, v)
+	if err == nil {
+		return fact{z, z.Expires}, nil
+	}
+	if !refuted(err) || v.Kind == reply.Answer {
+		return fact{}, err
+	}
+	// No zone begins there if it is proven that there is no cut.
+	proof, err := j.compute(ctx, func() (reply.Proof, error) {
+		at := j.Chain.signingTime()
+		if parts := v.Parts(); v.Kind == reply.Alias && len(parts) > 0 {
+			return parts[0].Verify(parent.Keys, v.Proofs(), at, j.Work)
+		}
+		return v.ProveDenial(q, parent.Keys, at, j.Work)
+	})
+	return fact{until: time.Now().Add(time.Duration(proof.TTL) * time.Second)}, err
+}
+
+// keyed returns the zone with its keys, if it is Secure. It turns out to be
+// Insecure if all its keys are of unsupported kinds.
+func (j *Judge) keyed(ctx context.Context, z *Zone) (*Zone, error) {
+	if z.Status != dnssec.Secure {
+		return z, nil
+	}
+	here := place{j.Servers, z.Name}
+	f, _ := j.Chain.known.Get(here)
+	if f.zone != nil && len(f.zone.DS) > 0 && &f.zone.DS[0] == &z.DS[0] { // else the parent says something new
+		z = f.zone
+	}
+	at := j.Chain.signingTime()
+	if z.Status != dnssec.Secure || at.Before(z.Keys.Expires()) {
+		return z, nil
+	}
+	q := dns.Question{Name: z.Name, Qtype: dns.TypeDNSKEY, Qclass: dns.ClassINET}
+	keyed := *z
+	err := j.Ask(ctx, q, func(ctx context.Context, v *reply.Verdict) error {
+		_, err := j.compute(ctx, func() (_ reply.Proof, err error) {
+			keyed.Keys, err = dnssec.TrustKeys(z.Name, z.DS, v.Keys(), at, j.Work)
+			return reply.Proof{}, err
+		})
+		if why, lacking := lacks(err); lacking {
+			keyed = *z.insecure(why)
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, &LinkError{Zone: z.Name, Type: dns.TypeDNSKEY, Err: err}
+	}
+	j.Chain.known.Add(here, fact{&keyed, keyed.Expires})
+	return &keyed, nil
+}
+
+// Configured returns the zone whose servers the operator has named, so that no
+// referral leads to it. It is what an Internet proves it to be that knows it:
+// ask brings what was found at its DS, or nothing if nobody could be asked. What
+// the Internet knows nothing of is insecure; the operator has said where it is.
+func (c *Chain) Configured(name, servers string, ask func(dns.Question) (*reply.Verdict, Finding, error)) (*Zone, error) {
+	at := time.Now()
+	if name == "." {
+		return c.Root(at), nil
+	}
+	if z, ok := c.decree(name, at); ok {
+		return z, nil
+	}
+	here := place{servers, name}
+	if f, ok := c.recall(here, at); ok {
+		return f.zone, nil
+	}
+	v, found, err := ask(dns.Question{Name: name, Qtype: dns.TypeDS, Qclass: dns.ClassINET})
+	if err != nil {
+		return nil, err
+	}
+	z := &Zone{Name: name, Why: found.Why, Expires: at.Add(isolatedLife)}
+	if v != nil {
+		var ds []*dns.DS
+		if found.Status == dnssec.Secure && v.Kind == reply.Answer {
+			ds = v.DS(name)
+		}
+		z = c.delegated(name, ds, at, v.LeastTTL())
+	}
+	c.known.Add(here, fact{z, z.Expires})
+	return z, nil
+}
