@@ -318,13 +318,3 @@ var moment = kind[time.Time]{"a time of RFC 3339, like 2026-01-31T12:00:00Z", ""
 		}
 		return at, ""
 	}}
-
-// trustAnchor is a DS or DNSKEY record as text. Only its shape is checked here.
-var trustAnchor = kind[string]{`a record like ". IN DS 20326 8 2 E06D…" or a DNSKEY record`, "!!str",
-	func(text string) (string, string) {
-		words := strings.Fields(text)
-		if len(words) < 7 || words[1] != "IN" || words[2] != "DS" && words[2] != "DNSKEY" {
-			return "", refused
-		}
-		return text, ""
-	}}

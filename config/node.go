@@ -67,17 +67,6 @@ type Zone struct {
 	First   bool // of forward only: walk if these servers fail
 }
 
-// DNSSEC is the section dnssec.
-type DNSSEC struct {
-	Validate             bool
-	TrustAnchors         []string
-	NegativeTrustAnchors []string
-	Aggressive           bool
-	NSEC3Iterations      int
-	SHA1                 string // insecure or validate
-	ValidationTime       time.Time
-}
-
 // Cache is the section cache.
 type Cache struct {
 	Memory int64 // octets
@@ -228,19 +217,6 @@ func (c *Recursion) field() field {
 		one("qname_minimization", &c.QNAMEMinimization, choice("off", "relaxed", "strict")),
 		sections("forward", &c.Forward, maxZones, Zone{}, forward),
 		sections("stub", &c.Stub, maxZones, Zone{}, zone))
-}
-
-func (c *DNSSEC) field() field {
-	const reason = "this version does not validate"
-	return section("dnssec",
-		idle(reason, one("validate", &c.Validate, boolean)),
-		idle(reason, list("trust_anchors", &c.TrustAnchors, maxServers, trustAnchor)),
-		idle(reason, list("negative_trust_anchors", &c.NegativeTrustAnchors, maxZones, zoneName)),
-		idle(reason, one("aggressive", &c.Aggressive, boolean)),
-		// RFC 9276 section 3.2; no resolver in use allows more than 150.
-		idle(reason, one("nsec3_iterations", &c.NSEC3Iterations, number[int](0, 150))),
-		idle(reason, one("sha1", &c.SHA1, choice("insecure", "validate"))),
-		idle(reason, one("validation_time", &c.ValidationTime, orEmpty(moment))))
 }
 
 // finish fills in the defaults that this host decides.

@@ -80,9 +80,11 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 			Stub:    []Zone{{"lab.example.", []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::54]:5353")}, false}},
 		},
 		DNSSEC: DNSSEC{
-			TrustAnchors:         []string{". IN DS 20326 8 2 E06D44B8"},
-			NegativeTrustAnchors: []string{"broken.example."},
-			NSEC3Iterations:      150, SHA1: "validate", ValidationTime: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC),
+			TrustAnchors: []string{". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"},
+			NegativeTrustAnchors: []NegativeTrustAnchor{
+				{Zone: "broken.example."}, {Zone: "mended.example.", Until: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)},
+			},
+			NSEC3Iterations: 150, SHA1: "validate", ValidationTime: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC),
 		},
 		Cache:   Cache{Memory: 3 << 30, MinTTL: time.Second, MaxTTL: time.Hour},
 		Access:  Access{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
@@ -94,7 +96,7 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if len(warned) != 8 || warned[0] != "proxima.yaml:18: dnssec.validate: has no effect yet: this version does not validate" {
+	if len(warned) != 2 || warned[0] != "proxima.yaml:21: dnssec.aggressive: has no effect yet: this version remembers no denials for other names" {
 		t.Errorf("warnings:\n%s", strings.Join(warned, "\n"))
 	}
 }
@@ -127,8 +129,8 @@ recursion:
   stub: [{zone: lab.example., servers: ["2001:db8::54@5353"]}]
 dnssec:
   validate: false
-  trust_anchors: [". IN DS 20326 8 2 E06D44B8"]
-  negative_trust_anchors: [broken.example]
+  trust_anchors: [". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"]
+  negative_trust_anchors: [broken.example, {zone: mended.example., until: 2026-12-01T00:00:00Z}]
   aggressive: false
   nsec3_iterations: 150
   sha1: validate
@@ -235,7 +237,18 @@ func TestParseNode_problems(t *testing.T) {
 			[]string{"1: recursion.stub[0].first: unknown key; allowed: zone, servers"}},
 		{"a relative path", "recursion: {root_hints: hints}\n",
 			[]string{`1: recursion.root_hints: hints is not allowed; allowed: "" or an absolute path`}},
-		{"dnssec keys are checked although idle", "dnssec: {nsec3_iterations: 151}\n",
+		{"a trust anchor cut short", "dnssec: {trust_anchors: [\". IN DS 20326 8 2 E06D\"]}\n", []string{
+			`1: dnssec.trust_anchors[0]: ". IN DS 20326 8 2 E06D" has no digest of 64 hexadecimal digits; allowed: ` + trustAnchor.allowed}},
+		{"a trust anchor by SHA-1", "dnssec: {trust_anchors: [\". IN DS 20326 8 1 E06D\"]}\n", []string{
+			`1: dnssec.trust_anchors[0]: ". IN DS 20326 8 1 E06D" has a digest type other than 2 and 4; allowed: ` + trustAnchor.allowed}},
+		{"a trust anchor that is revoked", "dnssec: {trust_anchors: [\". IN DNSKEY 385 3 8 AwEAAQ==\"]}\n", []string{
+			`1: dnssec.trust_anchors[0]: ". IN DNSKEY 385 3 8 AwEAAQ==" has not the flags of a zone key that is in use; allowed: ` + trustAnchor.allowed}},
+		{"trust anchors in a file", "dnssec: {trust_anchors: [/etc/proxima/anchors]}\n", nil},
+		{"a negative trust anchor twice", "dnssec:\n  negative_trust_anchors:\n  - a.example\n  - {zone: A.example.}\n", []string{
+			"4: dnssec.negative_trust_anchors[1]: a.example. is the zone of dnssec.negative_trust_anchors[0] already"}},
+		{"a negative trust anchor of nothing", "dnssec: {negative_trust_anchors: [{until: 2026-12-01T00:00:00Z}]}\n", []string{
+			"1: dnssec.negative_trust_anchors[0]: has no zone; allowed: a domain name"}},
+		{"too many NSEC3 iterations", "dnssec: {nsec3_iterations: 151}\n",
 			[]string{"1: dnssec.nsec3_iterations: 151 is not allowed; allowed: 0 to 150"}},
 	}
 	for _, tt := range tests {
