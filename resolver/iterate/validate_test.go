@@ -3,6 +3,7 @@ package iterate
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"proxima/cache"
 	"proxima/resolver/trust"
@@ -48,6 +49,102 @@ func TestWalker_Lookup_validates(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := testInternet()
 				n.SignAll()
+				got, secure := mustProve(t, mustWalker(t, n, secured(n)), tt.question)
+				if got != tt.want || secure != tt.secure {
+					t.Errorf("got  %s, %t\nwant %s, %t", got, secure, tt.want, tt.secure)
+				}
+			})
+		})
+	}
+}
+
+// signedInternet has a signed root and example., and below example.: one., which
+// is signed and has a second server; bare., which is not; hidden. and open.,
+// signed and not, on the servers of example.; and strange., signed by an unknown
+// algorithm.
+func signedInternet() *sim.Internet {
+	n := sim.New(1)
+	n.RoundTrip(10 * time.Millisecond)
+	zones := []*sim.Zone{
+		n.Zone(".", `
+@ NS a.root-servers.example.
+a.root-servers.example. A 192.0.2.1
+example. NS ns.example.
+ns.example. A 192.0.2.2
+`, rootAddr),
+		n.Zone("example.", `
+@ NS ns
+ns A 192.0.2.2
+a.root-servers A 192.0.2.1
+one NS ns.one
+one NS ns2.one
+ns.one A 192.0.2.11
+ns2.one A 192.0.2.12
+bare NS ns.bare
+ns.bare A 192.0.2.99
+hidden NS ns
+open NS ns
+strange NS ns.bare
+strange 3600 DS 1 200 2 0000000000000000000000000000000000000000000000000000000000000000
+old DNAME one.example.
+*.wild A 192.0.2.83
+empty.non.terminal A 192.0.2.84
+`, tldAddr),
+		n.Zone("one.example.", `
+@ NS ns
+@ NS ns2
+ns A 192.0.2.11
+ns2 A 192.0.2.12
+www 60 A 192.0.2.80
+to-bare 60 CNAME www.bare.example.
+to-hidden 60 CNAME www.hidden.example.
+*.wild 60 A 192.0.2.81
+`, oneAddr, twoAddr),
+		n.Zone("hidden.example.", "@ NS ns.example.\nwww 60 A 192.0.2.82\n", tldAddr),
+		n.Zone("below.hidden.example.", "@ NS ns.example.\nwww 60 A 192.0.2.85\n", tldAddr),
+	}
+	n.Zone("open.example.", "@ NS ns.example.\nwww 60 A 192.0.2.86\nto-one 60 CNAME www.one.example.\n", tldAddr)
+	n.Zone("bare.example.", "@ NS ns\nns A 192.0.2.99\nwww 60 A 192.0.2.90\nto-one 60 CNAME www.one.example.\n", otherAddr)
+	n.Zone("strange.example.", "@ NS ns.bare.example.\nwww 60 A 192.0.2.91\n", otherAddr)
+	zones[3].Add("below NS ns.example.")
+	for _, z := range zones {
+		z.Sign()
+	}
+	return n
+}
+
+func TestWalker_Lookup_findsTheZoneOfEachRecord(t *testing.T) {
+	tests := []struct {
+		name     string
+		question string
+		want     string
+		secure   bool
+	}{
+		{"a signed zone", "www.one.example. A", "NOERROR; www.one.example. 60 A 192.0.2.80", true},
+		{"a zone without DS", "www.bare.example. A", "NOERROR; www.bare.example. 60 A 192.0.2.90", false},
+		{"a denial of a zone without DS", "no.bare.example. A", "NXDOMAIN; soa bare.example. 300", false},
+		{"an alias out of trust", "to-bare.one.example. A", "NOERROR; to-bare.one.example. 60 CNAME www.bare.example.; www.bare.example. 60 A 192.0.2.90", false},
+		{"an alias into trust", "to-one.bare.example. A", "NOERROR; to-one.bare.example. 60 CNAME www.one.example.; www.one.example. 60 A 192.0.2.80", false},
+		{"a zone on its parent's server", "www.hidden.example. A", "NOERROR; www.hidden.example. 60 A 192.0.2.82", true},
+		{"two zones on their parent's server", "www.below.hidden.example. A", "NOERROR; www.below.hidden.example. 60 A 192.0.2.85", true},
+		{"a denial there", "no.below.hidden.example. A", "NXDOMAIN; soa below.hidden.example. 300", true},
+		{"the other type there", "www.below.hidden.example. MX", "NOERROR; soa below.hidden.example. 300", true},
+		{"the keys there", "hidden.example. SOA", "NOERROR; hidden.example. 3600 SOA ns.hidden.example. hostmaster.hidden.example. 1 7200 3600 1209600 300", true},
+		{"a zone without DS on its parent's server", "www.open.example. A", "NOERROR; www.open.example. 60 A 192.0.2.86", false},
+		{"a denial there, too", "no.open.example. A", "NXDOMAIN; soa open.example. 300", false},
+		{"the DS of a zone on its parent's server", "open.example. DS", "NOERROR; soa example. 300", true},
+		{"a zone of an algorithm that nobody knows", "www.strange.example. A", "NOERROR; www.strange.example. 60 A 192.0.2.91", false},
+		{"a wildcard", "a.wild.one.example. A", "NOERROR; a.wild.one.example. 60 A 192.0.2.81", true},
+		{"a wildcard's other type", "a.wild.one.example. MX", "NOERROR; soa one.example. 300", true},
+		{"an empty name", "non.terminal.example. A", "NOERROR; soa example. 300", true},
+		{"a DNAME", "www.old.example. A", "NOERROR; old.example. 3600 DNAME one.example.; www.old.example. 3600 CNAME www.one.example.; www.one.example. 60 A 192.0.2.80", true},
+		{"an alias to a zone on its parent's server", "to-hidden.one.example. A", "NOERROR; to-hidden.one.example. 60 CNAME www.hidden.example.; www.hidden.example. 60 A 192.0.2.82", true},
+		{"the root's DS", ". DS", "NOERROR; soa . 300", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := signedInternet()
 				got, secure := mustProve(t, mustWalker(t, n, secured(n)), tt.question)
 				if got != tt.want || secure != tt.secure {
 					t.Errorf("got  %s, %t\nwant %s, %t", got, secure, tt.want, tt.secure)

@@ -132,16 +132,18 @@ func (j *Judge) Referral(ctx context.Context, v *reply.Verdict) (*Zone, error) {
 		}
 	}
 	// The referral proves nothing of the DS: they have to be asked for.
-	z, err := j.zoneOf(ctx, v.Zone)
-	switch {
-	case err != nil:
+	parent, err := j.zoneOf(ctx, above(v.Zone))
+	if err != nil {
 		return nil, err
-	case z.Status != dnssec.Secure:
-		return j.below(z, v, at), nil
-	case z.Name != v.Zone:
-		return nil, &dnssec.ProofError{Code: wire.EDEBogus, Name: v.Zone, Reason: "referral to what is no zone, says " + z.Name}
 	}
-	return z, nil
+	if parent.Status != dnssec.Secure {
+		return j.below(parent, v, at), nil
+	}
+	z, err := j.zoneAt(ctx, parent, v.Zone)
+	if z == nil && err == nil {
+		err = &dnssec.ProofError{Code: wire.EDEBogus, Name: v.Zone, Reason: "referral to what is no zone, says " + parent.Name}
+	}
+	return z, err
 }
 
 // below returns the zone that v refers to, which is as insecure as z.
