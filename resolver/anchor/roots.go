@@ -1,9 +1,15 @@
 // Package anchor holds what must be known before the first query: where the
-// root servers are.
+// root servers are, and which keys to trust.
 //
 // A walk starts here. It takes the built-in Roots, or what ReadHints reads
 // from the operator's file, asks one of them for the root's own NS records
 // (priming, RFC 9609) and from then on believes what it was told.
+//
+// Trust starts here as well: with the built-in Keys, or what ReadKeys reads.
+// From then on an Upkeep follows the zone as it changes its keys (RFC 5011).
+// Whoever keeps it Loads it from its file, asks for the DNSKEY set when it is
+// time, judges the set by what is Trusted, goes on with the Upkeep After that,
+// and Saves it.
 package anchor
 
 import "net/netip"
