@@ -91,9 +91,10 @@ func New(o Options) (*Cache, error) {
 // at. soa is the SOA that came with it, which has been verified and is worth
 // signed; empty if none came.
 //
-// Nothing is kept past the signatures, the TTLs and three hours. What the zone
-// cannot have meant is left out: see readLink. If the zone has gone over from
-// NSEC to NSEC3, back, or to other parameters, what was known of it is dropped.
+// The records are kept: nobody may change them any more. None outlasts its
+// signature, its TTL or three hours. What the zone cannot have meant is left
+// out: see readLink. If the zone has gone over from NSEC to NSEC3, back, or to
+// other parameters, what was known of it is dropped.
 func (c *Cache) Put(zone string, soa dnssec.RRset, signed dnssec.Signed, d dnssec.Denial, at time.Time) {
 	z, links := c.open(zone, d, at)
 	if z == nil {
