@@ -19,12 +19,17 @@ import (
 const (
 	minFailureTTL = 5 * time.Second
 	maxFailureTTL = 60 * time.Second
+
+	// bogusTTL is how long a bogus answer is remembered: a minute, as Unbound.
+	// Zones are not mended faster, and validating them costs.
+	bogusTTL = 60 * time.Second
 )
 
 // A question is what a flight is about, and one of them only. The class is IN.
 type question struct {
-	name string // wire form, lower case
-	typ  uint16
+	name     string // wire form, lower case
+	typ      uint16
+	unproven bool // whatever can be had: the answer that can be proven is bogus
 }
 
 // A flight is the work on one question. It outlives the client that began it.
@@ -36,10 +41,9 @@ type flight struct {
 	failed bool
 }
 
-// board joins the flight for q, or begins it, and takes a waiter's place, which
+// board joins the flight for a question, or begins it, and takes a waiter's place, which
 // leave frees. Without a place there is no flight but a reason.
-func (r *Resolver) board(q *wire.Query) (*flight, *wire.EDE) {
-	key := question{name: string(wire.AppendLower(nil, q.Name)), typ: q.Type}
+func (r *Resolver) board(key question) (*flight, *wire.EDE) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f := r.flights[key]
@@ -75,9 +79,14 @@ func (r *Resolver) fly(key question, f *flight) {
 	if err != nil {
 		r.counts.failed.Add(1)
 		a = r.failure(key, err, time.Now())
-		r.failures.Put(a)
 		f.failed = true
-	} else {
+	}
+	switch {
+	case key.unproven:
+		r.unproven.Put(a)
+	case f.failed:
+		r.failures.Put(a)
+	default:
 		r.cache.Put(a)
 	}
 	f.answer = a
@@ -89,6 +98,9 @@ func (r *Resolver) fly(key question, f *flight) {
 
 // lookup walks for the question.
 func (r *Resolver) lookup(ctx context.Context, key question) (*cache.Answer, error) {
+	if key.unproven {
+		return r.walker.LookupUnchecked(ctx, key.dns(), iterate.NewBudget())
+	}
 	return r.walker.Lookup(ctx, key.dns(), iterate.NewBudget())
 }
 
@@ -110,20 +122,22 @@ func (r *Resolver) failure(key question, err error, at time.Time) *cache.Answer 
 	if last != nil && last.State(at) != cache.Dead {
 		row = min(binary.BigEndian.Uint16(last.Packet()), 16) + 1
 	}
-	ttl := min(minFailureTTL<<(row-1), maxFailureTTL)
+	meta := cache.Meta{At: at, TTL: min(minFailureTTL<<(row-1), maxFailureTTL), Stale: maxFailureTTL}
 	m := dns.Msg{Compress: true, Question: []dns.Question{key.dns()}}
 	m.Id, m.Response, m.RecursionAvailable, m.Rcode = row, true, true, dns.RcodeServerFailure
-	ede := &wire.EDE{Code: wire.EDEOther, Text: "internal error"}
+	meta.EDE = &wire.EDE{Code: wire.EDEOther, Text: "internal error"}
 	var known *iterate.Error
 	if errors.As(err, &known) {
-		ede.Code, ede.Text = known.EDE()
+		meta.EDE.Code, meta.EDE.Text = known.EDE()
+		if known.Bogus {
+			meta.Security, meta.TTL = cache.Bogus, bogusTTL
+		}
 		for _, rr := range known.Chain {
 			rr = dns.Copy(rr)
-			rr.Header().Ttl = uint32(ttl / time.Second)
+			rr.Header().Ttl = uint32(meta.TTL / time.Second)
 			m.Answer = append(m.Answer, rr)
 		}
 	}
-	meta := cache.Meta{At: at, TTL: ttl, Stale: maxFailureTTL, EDE: ede}
 	if a, err := pack(&m, meta); err == nil {
 		return a
 	}

@@ -52,6 +52,7 @@ type Options struct {
 	Walker   *iterate.Walker // required
 	Cache    *cache.Cache    // required: the answers
 	Failures *cache.Cache    // required: a small one of its own, so that failures flush no answers
+	Unproven *cache.Cache    // required: a small one of its own, for what only clients that set CD may have
 	ID       string          // what id.server. and hostname.bind. say, RFC 4892; empty: they are refused
 }
 
@@ -61,6 +62,7 @@ type Resolver struct {
 	walker   *iterate.Walker // immutable after New, as are all of this group
 	cache    *cache.Cache
 	failures *cache.Cache
+	unproven *cache.Cache
 	identity []byte // the record that says who we are; nil if nobody may know
 	special  *specialNames
 	ctx      context.Context // ends with Close
@@ -84,11 +86,13 @@ func New(o Options) (*Resolver, error) {
 		return nil, errors.New("resolver: Cache: none given")
 	case o.Failures == nil || o.Failures == o.Cache:
 		return nil, errors.New("resolver: Failures: wants a cache of its own")
+	case o.Unproven == nil || o.Unproven == o.Cache || o.Unproven == o.Failures:
+		return nil, errors.New("resolver: Unproven: wants a cache of its own")
 	case len(o.ID) > maxIdentity:
 		return nil, fmt.Errorf("resolver: ID: %d octets, want at most %d", len(o.ID), maxIdentity)
 	}
 	r := &Resolver{
-		walker: o.Walker, cache: o.Cache, failures: o.Failures,
+		walker: o.Walker, cache: o.Cache, failures: o.Failures, unproven: o.Unproven,
 		identity: identityRecord(o.ID), special: newSpecialNames(o.Walker.Zones()),
 		flights: make(map[question]*flight),
 	}
@@ -107,10 +111,16 @@ func (r *Resolver) AnswerNow(dst []byte, q *wire.Query, at time.Time) (reply []b
 		return a.AppendReply(dst, q, at), true
 	}
 	failure := r.failures.Get(q.Name, q.Type, q.Class)
-	if failure == nil || failure.State(at) != cache.Fresh {
+	switch {
+	case failure == nil || failure.State(at) != cache.Fresh:
 		return dst, false
-	}
-	if a != nil && a.State(at) == cache.Stale {
+	case failure.Security() == cache.Bogus && q.CD:
+		a = r.unproven.Get(q.Name, q.Type, q.Class)
+		if a == nil || a.State(at) != cache.Fresh {
+			return dst, false
+		}
+		return a.AppendReply(dst, q, at), true
+	case failure.Security() != cache.Bogus && a != nil && a.State(at) == cache.Stale:
 		r.counts.stale.Add(1)
 		return a.AppendReply(dst, q, at), true
 	}
@@ -128,7 +138,7 @@ func (r *Resolver) Answer(ctx context.Context, dst []byte, q *wire.Query, at tim
 	if old != nil && old.State(at) != cache.Stale {
 		old = nil
 	}
-	a, why := r.wait(ctx, q, at, old != nil)
+	a, why := r.find(ctx, q, at, old != nil)
 	switch {
 	case a != nil:
 		return a.AppendReply(dst, q, at)
@@ -141,10 +151,27 @@ func (r *Resolver) Answer(ctx context.Context, dst []byte, q *wire.Query, at tim
 	return wire.AppendError(dst, q, wire.RcodeServFail, why)
 }
 
-// wait joins the flight for q and returns what it brought, or why there is
-// nothing. If there is a stale answer, it waits less and brings no failure.
-func (r *Resolver) wait(ctx context.Context, q *wire.Query, at time.Time, stale bool) (*cache.Answer, *wire.EDE) {
-	f, why := r.board(q)
+// find waits for the flight for q. If that finds that the answer is bogus, or
+// another one just has, a client that set CD gets what can be had without proof
+// (RFC 4035 section 3.2.2).
+func (r *Resolver) find(ctx context.Context, q *wire.Query, at time.Time, stale bool) (*cache.Answer, *wire.EDE) {
+	key := question{name: string(wire.AppendLower(nil, q.Name)), typ: q.Type}
+	a := r.failures.Get(q.Name, q.Type, q.Class)
+	if !q.CD || a == nil || a.State(at) != cache.Fresh || a.Security() != cache.Bogus {
+		var why *wire.EDE
+		if a, why = r.wait(ctx, key, at, stale); !q.CD || a == nil || a.Security() != cache.Bogus {
+			return a, why
+		}
+	}
+	key.unproven = true
+	return r.wait(ctx, key, at, false)
+}
+
+// wait joins the flight for a question and returns what it brought, or why there
+// is nothing. If there is a stale answer, it waits less and brings no failure
+// but a bogus answer: who has been answered has nothing stale to say.
+func (r *Resolver) wait(ctx context.Context, key question, at time.Time, stale bool) (*cache.Answer, *wire.EDE) {
+	f, why := r.board(key)
 	if f == nil {
 		return nil, why
 	}
@@ -160,7 +187,7 @@ func (r *Resolver) wait(ctx context.Context, q *wire.Query, at time.Time, stale 
 		switch {
 		case f.failed && r.ctx.Err() != nil:
 			return nil, edeClosing
-		case f.failed && stale:
+		case f.failed && stale && f.answer.Security() != cache.Bogus:
 			return nil, nil
 		}
 		return f.answer, nil

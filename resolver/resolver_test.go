@@ -46,6 +46,12 @@ loop2 60 CNAME loop
 // mustResolver returns a resolver for the internet. It ends with the test.
 func mustResolver(t testing.TB, n iterate.Exchanger, zones ...iterate.Zone) *Resolver {
 	t.Helper()
+	return mustResolverWith(t, n, func(o *iterate.Options) { o.Zones = zones })
+}
+
+// mustResolverWith is mustResolver with changed options of the walker.
+func mustResolverWith(t testing.TB, n iterate.Exchanger, change func(*iterate.Options)) *Resolver {
+	t.Helper()
 	newCache := func() *cache.Cache {
 		c, err := cache.New(cache.Options{Memory: 1 << 20})
 		if err != nil {
@@ -54,14 +60,16 @@ func mustResolver(t testing.TB, n iterate.Exchanger, zones ...iterate.Zone) *Res
 		return c
 	}
 	answers := newCache()
-	w, err := iterate.New(iterate.Options{
-		Exchanger: n, Selection: selection.New(0), Cache: answers, Zones: zones, Stale: time.Hour,
+	o := iterate.Options{
+		Exchanger: n, Selection: selection.New(0), Cache: answers, Stale: time.Hour,
 		Hints: []anchor.Server{{Name: "a.root-servers.example.", Addrs: []netip.Addr{rootAddr}}},
-	})
+	}
+	change(&o)
+	w, err := iterate.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := New(Options{Walker: w, Cache: answers, Failures: newCache(), ID: "ams1"})
+	r, err := New(Options{Walker: w, Cache: answers, Failures: newCache(), Unproven: newCache(), ID: "ams1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +78,7 @@ func mustResolver(t testing.TB, n iterate.Exchanger, zones ...iterate.Zone) *Res
 }
 
 // mustQuery packs "www.example. A", class IN if none is said, with RD and EDNS
-// unless the words -rd or -edns follow.
+// unless the words -rd or -edns follow, and with flags that +do, +ad and +cd set.
 func mustQuery(t testing.TB, s string) *wire.Query {
 	t.Helper()
 	words := strings.Fields(s)
@@ -84,6 +92,14 @@ func mustQuery(t testing.TB, s string) *wire.Query {
 			m.Question[0].Qclass = class
 		} else if n, ok := strings.CutPrefix(word, "TYPE"); ok {
 			fmt.Sscan(n, &m.Question[0].Qtype)
+		}
+		switch word {
+		case "+do":
+			m.IsEdns0().SetDo()
+		case "+ad":
+			m.AuthenticatedData = true
+		case "+cd":
+			m.CheckingDisabled = true
 		}
 		if word == "-rd" {
 			m.RecursionDesired = false
@@ -103,17 +119,20 @@ func mustQuery(t testing.TB, s string) *wire.Query {
 	return q
 }
 
-// summary tells a reply in one line: rcode, EDE code, answers, SOA owner.
+// summary tells a reply in one line: rcode, AD, EDE code, answers, SOA owner.
 func summary(t testing.TB, reply []byte) string {
 	t.Helper()
 	var m dns.Msg
 	if err := m.Unpack(reply); err != nil {
 		t.Fatalf("reply %x: %v", reply, err)
 	}
-	if !m.Response || !m.RecursionAvailable || m.Authoritative || m.AuthenticatedData {
+	if !m.Response || !m.RecursionAvailable || m.Authoritative {
 		t.Errorf("flags of %v", m.MsgHdr)
 	}
 	out := []string{dns.RcodeToString[m.Rcode]}
+	if m.AuthenticatedData {
+		out[0] += " AD"
+	}
 	if opt := m.IsEdns0(); opt != nil {
 		for _, o := range opt.Option {
 			if ede, ok := o.(*dns.EDNS0_EDE); ok {
@@ -122,6 +141,10 @@ func summary(t testing.TB, reply []byte) string {
 		}
 	}
 	for _, rr := range m.Answer {
+		if rr.Header().Rrtype == dns.TypeRRSIG {
+			out = append(out, "signature")
+			continue
+		}
 		out = append(out, strings.Join(strings.Fields(rr.String()), " "))
 	}
 	for _, rr := range m.Ns {
@@ -421,7 +444,7 @@ func TestResolver_Close(t *testing.T) {
 
 func TestNew_namesTheField(t *testing.T) {
 	r := mustResolver(t, sim.New(1))
-	good := Options{Walker: r.walker, Cache: r.cache, Failures: r.failures}
+	good := Options{Walker: r.walker, Cache: r.cache, Failures: r.failures, Unproven: r.unproven}
 	tests := []struct {
 		name   string
 		change func(*Options)
@@ -430,6 +453,8 @@ func TestNew_namesTheField(t *testing.T) {
 		{"Cache", func(o *Options) { o.Cache = nil }},
 		{"Failures", func(o *Options) { o.Failures = nil }},
 		{"Failures", func(o *Options) { o.Failures = o.Cache }},
+		{"Unproven", func(o *Options) { o.Unproven = nil }},
+		{"Unproven", func(o *Options) { o.Unproven = o.Cache }},
 		{"ID", func(o *Options) { o.ID = strings.Repeat("x", 256) }},
 	}
 	for _, tt := range tests {

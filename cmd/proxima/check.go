@@ -59,6 +59,8 @@ func checkHost(c *config.Node, links netsetup.Links) []error {
 	}
 	_, err := readHints(c.Recursion.RootHints)
 	add(err)
+	_, err = readAnchors(c.DNSSEC.TrustAnchors)
+	add(err)
 	_, err = findSources(c, links)
 	add(err)
 	present, err := hostAddresses(links)

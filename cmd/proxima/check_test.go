@@ -37,8 +37,8 @@ func TestCheck(t *testing.T) {
 			"FILE:2: listen.port: 0 is not allowed; allowed: 1 to 65535",
 			"FILE:3: logg: unknown key, did you mean log?; allowed: node, listen, anycast, upstream, recursion, " +
 				"dnssec, cache, access, health, bgp, admin, control, log"}, false},
-		{"keys without effect", "listen: {addresses: [127.0.0.1]}\ndnssec: {validate: true}\n", []string{
-			"FILE:2: dnssec.validate: has no effect yet: this version does not validate (warning)", "FILE: ok"}, true},
+		{"keys without effect", "listen: {addresses: [127.0.0.1]}\ncontrol: {socket: \"\"}\n", []string{
+			"FILE:2: control.socket: has no effect yet: this version has no control socket (warning)", "FILE: ok"}, true},
 		{"an address that nobody holds", "listen: {addresses: [203.0.113.77]}\nupstream: {sources: [127.0.0.1]}\n", []string{
 			"this host: listen.addresses: 203.0.113.77 is not on this host, nor among anycast.addresses"}, false},
 		{"a source that is not here", "listen: {addresses: [127.0.0.1]}\nupstream: {sources: [203.0.113.77]}\n", []string{

@@ -82,16 +82,17 @@ func (d *daemon) resolverRoom() prometheus.Collector {
 	}}
 }
 
-// cacheRoom has the answers and the remembered failures, apart.
+// cacheRoom has the answers, the remembered failures and what is unproven, apart.
 func (d *daemon) cacheRoom() prometheus.Collector {
-	type stats = [2]cache.Stats
+	type stats = [3]cache.Stats
 	each := func(of func(cache.Stats) float64) func(stats, emit) {
 		return func(s stats, emit emit) {
 			emit(of(s[0]), "answers")
 			emit(of(s[1]), "failures")
+			emit(of(s[2]), "unproven")
 		}
 	}
-	take := func() stats { return stats{d.answers.Stats(), d.failures.Stats()} }
+	take := func() stats { return stats{d.answers.Stats(), d.failures.Stats(), d.unproven.Stats()} }
 	return room[stats]{take, []metric[stats]{
 		gauges("cache_entries", "Answers stored.", "cache", each(func(s cache.Stats) float64 { return float64(s.Entries) })),
 		gauges("cache_used_bytes", "Memory in use.", "cache", each(func(s cache.Stats) float64 { return float64(s.Bytes) })),
@@ -109,6 +110,9 @@ func (d *daemon) iterateRoom() prometheus.Collector {
 	return room[stats]{d.walker.Stats, []metric[stats]{
 		total("iterate_lookups", "Walks begun.", func(s stats) uint64 { return s.Lookups }),
 		total("iterate_failures", "Walks that ended with an error.", func(s stats) uint64 { return s.Failures }),
+		total("iterate_bogus", "Of these because something could not be proven.", func(s stats) uint64 { return s.Bogus }),
+		total("iterate_secure", "Walks whose answer is proven, all of it.", func(s stats) uint64 { return s.Secure }),
+		total("iterate_proofs", "Proofs of DNSSEC computed.", func(s stats) uint64 { return s.Proofs }),
 		total("iterate_exchanges", "Queries to authoritative servers.", func(s stats) uint64 { return s.Exchanges }),
 		total("iterate_stream_exchanges", "Of these over TCP.", func(s stats) uint64 { return s.Streams }),
 		total("iterate_plain_exchanges", "Of these without EDNS.", func(s stats) uint64 { return s.Plain }),

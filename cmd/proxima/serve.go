@@ -28,6 +28,10 @@ import (
 // configurable: some ten thousand, each gone after a minute at most.
 const failureMemory = 4 << 20
 
+// unprovenMemory is the room for answers that could not be proven, in octets. 4
+// MiB, not configurable: only those who mend a zone ask for them.
+const unprovenMemory = 4 << 20
+
 // primeLimit bounds how long the start waits for the root servers. 3 s, not
 // configurable. Without them the node serves all the same: the Internet behind
 // it is not its fault, and cached or local names need none.
@@ -44,6 +48,7 @@ type daemon struct {
 
 	admin    net.Listener // nil = off
 	failures *cache.Cache
+	unproven *cache.Cache // for clients that set CD
 	answers  *cache.Cache
 	servers  *selection.Table
 	upstream *upstream.Client
@@ -111,6 +116,9 @@ func (d *daemon) buildResolver() (err error) {
 	if d.failures, err = cache.New(cache.Options{Memory: failureMemory}); err != nil {
 		return err
 	}
+	if d.unproven, err = cache.New(cache.Options{Memory: unprovenMemory}); err != nil {
+		return err
+	}
 	if d.upstream, err = upstream.New(upstream.Options{Sources: d.sources}); err != nil {
 		return err
 	}
@@ -121,11 +129,14 @@ func (d *daemon) buildResolver() (err error) {
 	d.servers = selection.New(0)
 	o := walkerOptions(d.c, hints, d.sources)
 	o.Exchanger, o.Selection, o.Cache = d.upstream, d.servers, d.answers
+	if o.Trust, err = trustOptions(d.c); err != nil {
+		return err
+	}
 	if d.walker, err = iterate.New(o); err != nil {
 		return err
 	}
 	d.resolver, err = resolver.New(resolver.Options{
-		Walker: d.walker, Cache: d.answers, Failures: d.failures, ID: d.c.Node.ID,
+		Walker: d.walker, Cache: d.answers, Failures: d.failures, Unproven: d.unproven, ID: d.c.Node.ID,
 	})
 	return err
 }

@@ -146,11 +146,15 @@ func mustResolver(t *testing.T) *resolver.Resolver {
 	if err != nil {
 		t.Fatal(err)
 	}
+	unproven, err := cache.New(cache.Options{Memory: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w, err := iterate.New(iterate.Options{Exchanger: sim.New(1), Selection: selection.New(0), Cache: store, Hints: anchor.Roots()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := resolver.New(resolver.Options{Walker: w, Cache: store, Failures: failures, ID: "n1"})
+	r, err := resolver.New(resolver.Options{Walker: w, Cache: store, Failures: failures, Unproven: unproven, ID: "n1"})
 	if err != nil {
 		t.Fatal(err)
 	}

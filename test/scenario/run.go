@@ -23,7 +23,7 @@ const (
 	// patience is how long CHECK_ANSWER waits for an answer, far longer than
 	// a client would.
 	patience = 30 * time.Second
-	// cacheMemory is the size of the two caches, in octets.
+	// cacheMemory is the size of each cache, in octets.
 	cacheMemory = 4 << 20
 	// nodeID is the resolver's id.server.
 	nodeID = "scenario"
@@ -82,6 +82,10 @@ func (s *Scenario) stage(chance *rand.Rand) (*play, error) {
 	if err != nil {
 		return nil, err
 	}
+	unproven, err := cache.New(cache.Options{Memory: cacheMemory})
+	if err != nil {
+		return nil, err
+	}
 	c := s.config
 	o := iterate.Options{
 		Exchanger: p.servers,
@@ -106,7 +110,7 @@ func (s *Scenario) stage(chance *rand.Rand) (*play, error) {
 	if p.walker, err = iterate.New(o); err != nil {
 		return nil, err
 	}
-	p.resolver, err = resolver.New(resolver.Options{Walker: p.walker, Cache: answers, Failures: failures, ID: nodeID})
+	p.resolver, err = resolver.New(resolver.Options{Walker: p.walker, Cache: answers, Failures: failures, Unproven: unproven, ID: nodeID})
 	return p, err
 }
 

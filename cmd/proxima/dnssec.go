@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"proxima/config"
+	"proxima/resolver/anchor"
+	"proxima/resolver/dnssec"
+	"proxima/resolver/trust"
+)
+
+// trustOptions say where chains of trust begin and end. Without validation they
+// begin nowhere.
+func trustOptions(c *config.Node) (o trust.Options, err error) {
+	if !c.DNSSEC.Validate {
+		return o, nil
+	}
+	if o.Anchors, err = readAnchors(c.DNSSEC.TrustAnchors); err != nil {
+		return o, err
+	}
+	for _, n := range c.DNSSEC.NegativeTrustAnchors {
+		o.Exceptions = append(o.Exceptions, trust.Exception{Zone: n.Zone, Until: n.Until})
+	}
+	o.Time = c.DNSSEC.ValidationTime
+	o.Rules = dnssec.Rules{SHA1: c.DNSSEC.SHA1 == "validate", Iterations: c.DNSSEC.NSEC3Iterations}
+	if o.Rules.Iterations == 0 {
+		o.Rules.Iterations = -1 // its 0 is the default
+	}
+	return o, nil
+}
+
+// readAnchors reads trust anchors, each a record or the path of a file with
+// records. Without any it returns the root's.
+func readAnchors(list []string) ([]*dns.DS, error) {
+	if len(list) == 0 {
+		return anchor.Keys(), nil
+	}
+	var all []*dns.DS
+	for i, entry := range list {
+		some, err := readAnchor(entry)
+		if err != nil {
+			return nil, fmt.Errorf("dnssec.trust_anchors[%d]: %w", i, err)
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+func readAnchor(entry string) ([]*dns.DS, error) {
+	if !strings.HasPrefix(entry, "/") {
+		return anchor.ReadKeys(strings.NewReader(entry + "\n"))
+	}
+	f, err := os.Open(entry)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	keys, err := anchor.ReadKeys(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", entry, err)
+	}
+	return keys, nil
+}
