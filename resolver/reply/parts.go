@@ -92,7 +92,10 @@ func (v *Verdict) Denier(q dns.Question, zone string) string {
 			return home(set, zone)
 		}
 	}
-	return ownerHome(q.Name, q.Qtype)
+	if name := ownerHome(q.Name, q.Qtype); dns.IsSubDomain(zone, name) {
+		return name
+	}
+	return zone
 }
 
 // ProveDenial verifies the denial that v is of q with the keys of the zone that
@@ -203,13 +206,21 @@ func (v *Verdict) Proofs() []dnssec.RRset {
 	return out
 }
 
-// home returns the signer of a set, if that may be its zone and stands at zone
-// or below; or else its owner.
+// home returns the name at or above which the zone of a set is to be looked for:
+// the signer, if that stands above the owner, so that it may be the zone, though
+// not above the zone that was asked. Otherwise nothing is signed, and it may be
+// any zone's down to the owner.
 func home(set dnssec.RRset, zone string) string {
 	owner := ownerHome(dns.CanonicalName(set.Name()), set.Type())
+	if !dns.IsSubDomain(zone, owner) {
+		return zone
+	}
 	for _, sig := range set.Sigs {
-		if signer := dns.CanonicalName(sig.SignerName); dns.IsSubDomain(zone, signer) && dns.IsSubDomain(signer, owner) {
-			return signer
+		if signer := dns.CanonicalName(sig.SignerName); dns.IsSubDomain(signer, owner) {
+			if dns.IsSubDomain(zone, signer) {
+				return signer
+			}
+			return zone
 		}
 	}
 	return owner
