@@ -63,6 +63,7 @@ listen: {addresses: [198.51.100.1, "2001:db8:53::1"], port: 53}
 anycast: {addresses: [198.51.100.1/32, "2001:db8:53::1/128"]}
 upstream: {sources: [{{index .Local 0}}, "{{index .Local 1}}"]}
 access: {allow: [0.0.0.0/0, "::/0"]}
+dnssec: {validate: false}
 bgp:
   socket: /run/proxima/bgp.sock
   prefixes: [198.51.100.0/24, "2001:db8:53::/48"]

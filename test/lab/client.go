@@ -110,9 +110,11 @@ type reply struct {
 }
 
 // ask puts one question from a host and checks the answer: it must come from
-// the address that was asked (the socket is connected), with NOERROR.
+// the address that was asked (the socket is connected), with NOERROR, and
+// validated.
 func ask(ctx context.Context, from *netns.Host, network string, to netip.AddrPort, name string, typ uint16) (reply, error) {
 	q := new(dns.Msg).SetQuestion(name, typ)
+	q.AuthenticatedData = true
 	q.SetEdns0(1232, false)
 	q.IsEdns0().Option = append(q.IsEdns0().Option, &dns.EDNS0_NSID{Code: dns.EDNS0NSID})
 	began := time.Now()
@@ -138,6 +140,8 @@ func ask(ctx context.Context, from *netns.Host, network string, to netip.AddrPor
 		return r, errors.New("wrong ID")
 	case m.Rcode != dns.RcodeSuccess:
 		return r, fmt.Errorf("%s from %s", dns.RcodeToString[m.Rcode], r.node)
+	case !m.AuthenticatedData:
+		return r, fmt.Errorf("%s from %s is not proven", name, r.node)
 	}
 	return r, nil
 }

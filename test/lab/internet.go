@@ -13,6 +13,9 @@ import (
 	"proxima/test/sim"
 )
 
+// seed makes the keys of the lab's zones, the same in every run.
+const seed = 1
+
 // The zones of the lab's Internet below its two top-level domains, ten each.
 var (
 	tlds  = []string{"example.", "lab."}
@@ -29,7 +32,7 @@ type internet struct {
 
 // startInternet makes the zones and serves each address on the host.
 func startInternet(h *netns.Host) (*internet, error) {
-	n := &internet{sim: sim.New(1)}
+	n := &internet{sim: sim.New(seed)}
 	var all []netip.Addr
 	take := func(last int) []netip.Addr {
 		a := []netip.Addr{
@@ -66,6 +69,12 @@ func startInternet(h *netns.Host) (*internet, error) {
 	n.sim.Zone(".", root.String(), roots...)
 	n.sim.SignAll()
 	return n, n.serve(h, all)
+}
+
+// anchorOf writes the trust anchor of an Internet for a node's file.
+func anchorOf(n *sim.Internet) string {
+	ds := n.Anchor()
+	return fmt.Sprintf(". IN DS %d %d %d %s", ds.KeyTag, ds.Algorithm, ds.DigestType, ds.Digest)
 }
 
 // delegate writes a zone cut and its glue into the parent's text.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"proxima/test/netns"
+	"proxima/test/sim"
 )
 
 const (
@@ -40,6 +41,7 @@ listen: {addresses: [{{range $i, $a := .Service}}{{if $i}}, {{end}}"{{$a}}"{{end
 anycast: {addresses: [{{range $i, $a := .Service}}{{if $i}}, {{end}}"{{$a}}/{{$a.BitLen}}"{{end}}]}
 upstream: {sources: [{{range $i, $a := .Sources}}{{if $i}}, {{end}}"{{$a}}"{{end}}]}
 access: {allow: ["0.0.0.0/0", "::/0"]}
+dnssec: {trust_anchors: ["{{.Anchor}}"]}
 bgp:
   socket: {{.Socket}}
   prefixes: [{{range $i, $p := .Prefixes}}{{if $i}}, {{end}}"{{$p}}"{{end}}]
@@ -68,7 +70,7 @@ func (n *node) configure() error {
 	v := map[string]any{
 		"ID": n.ID, "Service": service, "Prefixes": prefixes, "Lease": lease,
 		"Sources": addrs(n.uplink.far), "Routers": addrs(n.uplink.near),
-		"ASN": nodeASN, "RouterASN": n.ASN, "Socket": n.file("sock"),
+		"ASN": nodeASN, "RouterASN": n.ASN, "Socket": n.file("sock"), "Anchor": anchorOf(sim.New(seed)),
 	}
 	for file, t := range map[string]*template.Template{n.file("yaml"): nodeFile, n.file("bgp.yaml"): sidecarFile} {
 		f, err := os.Create(file)

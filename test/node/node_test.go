@@ -138,7 +138,8 @@ func (n *node) mustWrite(t *testing.T, name, text string) string {
 }
 
 // anycastFile is a configuration that serves all service addresses on port 53
-// and holds them. More lines may follow it. Without addresses to listen on,
+// and holds them; it does not validate, since the root here is not signed. More
+// lines may follow it. Without addresses to listen on,
 // each service address is one.
 func anycastFile(listen ...string) string {
 	if len(listen) == 0 {
@@ -153,6 +154,7 @@ listen: {addresses: %s, port: 53}
 anycast: {addresses: %s}
 access: {allow: [0.0.0.0/0, "::/0"]}
 cache: {memory: 16MiB}
+dnssec: {validate: false}
 `, list(listen), list(words(held)))
 }
 

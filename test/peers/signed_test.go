@@ -35,14 +35,14 @@ const (
 type dispute struct {
 	kind  string // its beginning
 	name  string // the beginning of what is asked
-	right string // who is: "unbound", "knot" or "" for both
+	right string // who is: "unbound", "knot", "" for both, or "knot denies": Unbound where there are records
 	why   string
 }
 
 var disputes = []dispute{
 	{"revoked", "", "knot", "a revoked key proves its own revocation and nothing else, RFC 5011 section 2.1; Unbound heeds that in trust anchors only"},
 	{"iterations-", "*.w", "unbound", "the wildcard itself was asked for: its answer needs no denial, RFC 4035 section 5.3.4"},
-	{"iterations-", "", "knot", "Debian's Knot Resolver draws the line at 50 iterations, Unbound 1.17 at 150; RFC 9276 section 3.2 lets both"},
+	{"iterations-", "", "knot denies", "Debian's Knot Resolver draws the line at 50 iterations, Unbound 1.17 at 150; RFC 9276 section 3.2 lets both. It has Knot Resolver take the whole zone for insecure, also what needs no denial"},
 	{"unknown-flags", "", "unbound", "an NSEC3 record with unknown flags is to be ignored, RFC 5155 section 8.2"},
 	{"next-outside", "", "unbound", "no NSEC record of a zone points out of it; Knot Resolver looks at the owner only"},
 	{"labels-of-grandparent", "", "knot", "fewer labels than the signer has; Unbound 1.17 takes a hash range of the zone for the proof of a name outside (CVE-2026-44690)"},
@@ -270,6 +270,9 @@ func (c *comparison) agrees(i int) bool {
 			return p == u
 		case "knot":
 			return p == k
+		case "knot denies":
+			wildcard := strings.Contains(c.questions[i].name, ".w")
+			return p == k || p == u && u.rcode == "NOERROR" && u.records != "" && !wildcard
 		}
 	}
 	return p == u || p == k
