@@ -17,6 +17,7 @@ type DNSSEC struct {
 	TrustAnchors         []string // records, or paths of files with records; empty = the root's, built in
 	NegativeTrustAnchors []NegativeTrustAnchor
 	Aggressive           bool
+	AggressiveExcept     []string // zones, in lower case, with the final dot
 	NSEC3Iterations      int
 	SHA1                 string    // insecure or validate
 	ValidationTime       time.Time // zero = the present
@@ -37,7 +38,8 @@ func (c *DNSSEC) field() field {
 		one("validate", &c.Validate, boolean),
 		list("trust_anchors", &c.TrustAnchors, maxAnchors, trustAnchor),
 		negativeTrustAnchors(&c.NegativeTrustAnchors),
-		idle("this version remembers no denials for other names", one("aggressive", &c.Aggressive, boolean)),
+		one("aggressive", &c.Aggressive, boolean),
+		list("aggressive_except", &c.AggressiveExcept, maxZones, zoneName),
 		// RFC 9276 section 3.2; no resolver in use allows more than 150.
 		one("nsec3_iterations", &c.NSEC3Iterations, number[int](0, 150)),
 		one("sha1", &c.SHA1, choice("insecure", "validate")),

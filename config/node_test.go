@@ -84,7 +84,8 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 			NegativeTrustAnchors: []NegativeTrustAnchor{
 				{Zone: "broken.example."}, {Zone: "mended.example.", Until: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)},
 			},
-			NSEC3Iterations: 150, SHA1: "validate", ValidationTime: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC),
+			AggressiveExcept: []string{"wild.example."},
+			NSEC3Iterations:  150, SHA1: "validate", ValidationTime: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC),
 		},
 		Cache:   Cache{Memory: 3 << 30, MinTTL: time.Second, MaxTTL: time.Hour},
 		Access:  Access{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
@@ -96,7 +97,7 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if len(warned) != 2 || warned[0] != "proxima.yaml:21: dnssec.aggressive: has no effect yet: this version remembers no denials for other names" {
+	if len(warned) != 1 || warned[0] != "proxima.yaml:35: control.socket: has no effect yet: this version has no control socket" {
 		t.Errorf("warnings:\n%s", strings.Join(warned, "\n"))
 	}
 }
@@ -132,6 +133,7 @@ dnssec:
   trust_anchors: [". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"]
   negative_trust_anchors: [broken.example, {zone: mended.example., until: 2026-12-01T00:00:00Z}]
   aggressive: false
+  aggressive_except: [wild.example.]
   nsec3_iterations: 150
   sha1: validate
   validation_time: 2026-01-31T12:00:00Z

@@ -9,6 +9,7 @@ import (
 
 	"proxima/config"
 	"proxima/resolver/anchor"
+	"proxima/resolver/denial"
 	"proxima/resolver/dnssec"
 	"proxima/resolver/trust"
 )
@@ -24,6 +25,11 @@ func trustOptions(c *config.Node) (o trust.Options, err error) {
 	}
 	for _, n := range c.DNSSEC.NegativeTrustAnchors {
 		o.Exceptions = append(o.Exceptions, trust.Exception{Zone: n.Zone, Until: n.Until})
+	}
+	if c.DNSSEC.Aggressive {
+		if o.Denials, err = denial.New(denial.Options{Off: c.DNSSEC.AggressiveExcept}); err != nil {
+			return o, err
+		}
 	}
 	o.Time = c.DNSSEC.ValidationTime
 	o.Rules = dnssec.Rules{SHA1: c.DNSSEC.SHA1 == "validate", Iterations: c.DNSSEC.NSEC3Iterations}

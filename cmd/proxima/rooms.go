@@ -113,6 +113,7 @@ func (d *daemon) iterateRoom() prometheus.Collector {
 		total("iterate_bogus", "Of these because something could not be proven.", func(s stats) uint64 { return s.Bogus }),
 		total("iterate_secure", "Walks whose answer is proven, all of it.", func(s stats) uint64 { return s.Secure }),
 		total("iterate_proofs", "Proofs of DNSSEC computed.", func(s stats) uint64 { return s.Proofs }),
+		total("iterate_known_denials", "Questions answered by what zones have proven before, RFC 8198.", func(s stats) uint64 { return s.Known }),
 		total("iterate_exchanges", "Queries to authoritative servers.", func(s stats) uint64 { return s.Exchanges }),
 		total("iterate_stream_exchanges", "Of these over TCP.", func(s stats) uint64 { return s.Streams }),
 		total("iterate_plain_exchanges", "Of these without EDNS.", func(s stats) uint64 { return s.Plain }),

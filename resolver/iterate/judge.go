@@ -43,6 +43,19 @@ func (t *task) judgeOf(cut *Cut, q dns.Question, believed bool) judge {
 	}
 }
 
+// known returns the answer to q, a name of cut's zone, if it follows from what
+// the zone has denied before.
+func (t *task) known(cut *Cut, q dns.Question) (*verdict, bool) {
+	if t.unchecked || !t.w.chain.Validates() {
+		return nil, false
+	}
+	v, ok := t.w.chain.Known(q, cut.Trust, t.b.Work)
+	if ok {
+		t.w.counts.known.Add(1)
+	}
+	return &verdict{Verdict: v, proven: trust.Finding{Status: dnssec.Secure}}, ok
+}
+
 // explain makes an *Error of what a judge could not find out. What is wrong with
 // the reply at hand stays a *dnssec.ProofError.
 func (t *task) explain(ctx context.Context, err error) error {

@@ -12,6 +12,7 @@ type Stats struct {
 	Bogus     uint64 // of those because something could not be proven
 	Secure    uint64 // lookups whose answer is proven, all of it
 	Proofs    uint64 // computed
+	Known     uint64 // questions answered by what zones have denied before
 	Exchanges uint64 // queries to servers
 	Streams   uint64 // of these over TCP
 	Plain     uint64 // of these without EDNS
@@ -29,7 +30,7 @@ type Stats struct {
 
 // counts are the counters behind Stats.
 type counts struct {
-	lookups, failures, bogus, secure            atomic.Uint64
+	lookups, failures, bogus, secure, known     atomic.Uint64
 	exchanges, streams, plain, timeouts, faults atomic.Uint64
 	lame, referrals, aliases, servers, primes   atomic.Uint64
 	limits                                      [limits]atomic.Uint64
@@ -49,7 +50,7 @@ func (w *Walker) Stats() Stats {
 	c := &w.counts
 	s := Stats{
 		Lookups: c.lookups.Load(), Failures: c.failures.Load(), Bogus: c.bogus.Load(),
-		Secure: c.secure.Load(), Proofs: w.chain.Proofs(),
+		Secure: c.secure.Load(), Known: c.known.Load(), Proofs: w.chain.Proofs(),
 		Exchanges: c.exchanges.Load(), Streams: c.streams.Load(), Plain: c.plain.Load(),
 		Timeouts: c.timeouts.Load(), Faults: c.faults.Load(), Lame: c.lame.Load(),
 		Referrals: c.referrals.Load(), Aliases: c.aliases.Load(),

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"proxima/cache"
+	"proxima/resolver/denial"
 	"proxima/resolver/trust"
 	"proxima/test/sim"
 
@@ -148,6 +149,43 @@ func TestWalker_Lookup_findsTheZoneOfEachRecord(t *testing.T) {
 				got, secure := mustProve(t, mustWalker(t, n, secured(n)), tt.question)
 				if got != tt.want || secure != tt.secure {
 					t.Errorf("got  %s, %t\nwant %s, %t", got, secure, tt.want, tt.secure)
+				}
+			})
+		})
+	}
+}
+
+func TestWalker_Lookup_answersFromWhatIsDenied(t *testing.T) {
+	tests := []struct {
+		name          string
+		first, second string
+		want          string // of the second
+		exchanges     int    // for the second
+	}{
+		{"a name beside one that does not exist", "n1.one.example. A", "n2.one.example. A", "NXDOMAIN; soa one.example. 300", 0},
+		{"a name below it", "n1.one.example. A", "a.n1.one.example. A", "NXDOMAIN; soa one.example. 300", 0},
+		{"another type", "www.one.example. MX", "www.one.example. TXT", "NOERROR; soa one.example. 300", 0},
+		{"another name of a wildcard", "a.wild.one.example. A", "b.wild.one.example. A", "NOERROR; b.wild.one.example. 60 A 192.0.2.81", 0},
+		{"another top-level domain", "www.none. A", "www.nono. A", "NXDOMAIN; soa . 300", 0},
+		{"not of a zone that proves nothing", "n1.bare.example. A", "n2.bare.example. A", "NXDOMAIN; soa bare.example. 300", 1},
+		{"not what is there", "n1.one.example. A", "www.one.example. A", "NOERROR; www.one.example. 60 A 192.0.2.80", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := signedInternet()
+				denials, err := denial.New(denial.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				w := mustWalker(t, n, func(o *Options) {
+					secured(n)(o)
+					o.Trust.Denials = denials
+				})
+				mustAsk(t, w, tt.first)
+				before := n.Exchanges()
+				if got := mustAsk(t, w, tt.second); got != tt.want || n.Exchanges()-before != tt.exchanges {
+					t.Errorf("got %s after %d exchanges, want %s after %d", got, n.Exchanges()-before, tt.want, tt.exchanges)
 				}
 			})
 		})

@@ -145,6 +145,9 @@ func (t *task) walk(ctx context.Context, q dns.Question) (*verdict, error) {
 	}
 	m := minimizer{q: q, full: t.w.minimize == Off}
 	at := cut.Zone // known to exist
+	if v, ok := t.known(cut, q); ok {
+		return v, nil
+	}
 	for referrals := 0; ; {
 		short := m.question(at)
 		v, err := t.ask(ctx, cut, short, t.patience(short, q), t.judgeOf(cut, short, short == q))
@@ -159,6 +162,9 @@ func (t *task) walk(ctx context.Context, q dns.Question) (*verdict, error) {
 			}
 			cut = t.learn(cut, v, time.Now())
 			at = cut.Zone
+			if v, ok := t.known(cut, q); ok {
+				return v, nil
+			}
 		case short == q:
 			return v, nil
 		case v.Rcode == dns.RcodeNameError:

@@ -18,9 +18,14 @@ type Part struct {
 
 // A Proof is what verified signatures say of something.
 type Proof struct {
-	Status   dnssec.Status // Secure or Insecure
-	TTL      uint32        // in seconds: caps how long it may be kept
-	Wildcard bool          // the denials that came along are a part of it
+	Status dnssec.Status // Secure or Insecure
+	TTL    uint32        // in seconds: caps how long it may be kept
+
+	// Of a denial, and of records that come from a wildcard: the proof that
+	// there is nothing else; and the SOA, or those records.
+	Denial dnssec.Denial
+	Set    dnssec.RRset
+	Signed dnssec.Signed
 }
 
 // Parts returns the sets of the answer in the order of the chain. An answer of
@@ -60,7 +65,7 @@ func (p Part) Verify(k dnssec.Keys, proofs []dnssec.RRset, at time.Time, w *dnss
 		if err != nil {
 			return Proof{}, err
 		}
-		proof = Proof{Status: d.Status, TTL: min(proof.TTL, d.TTL), Wildcard: true}
+		proof = Proof{Status: d.Status, TTL: min(proof.TTL, d.TTL), Denial: d, Set: p.set, Signed: signed}
 	}
 	for _, rr := range p.set.RRs {
 		capTTL(rr, proof.TTL)
@@ -106,17 +111,16 @@ func (v *Verdict) ProveDenial(q dns.Question, k dnssec.Keys, at time.Time, w *dn
 	if err != nil {
 		return Proof{}, err
 	}
-	proof := Proof{Status: d.Status, TTL: d.TTL}
+	proof := Proof{Status: d.Status, TTL: d.TTL, Denial: d}
 	var kept []dns.RR
 	for _, set := range dnssec.Sets(v.Authority) {
 		if set.Type() != dns.TypeSOA {
 			continue
 		}
-		signed, err := dnssec.VerifyRRset(set, k, at, w)
-		if err != nil {
+		if proof.Signed, err = dnssec.VerifyRRset(set, k, at, w); err != nil {
 			return Proof{}, err
 		}
-		proof.TTL = min(proof.TTL, signed.TTL)
+		proof.Set, proof.TTL = set, min(proof.TTL, proof.Signed.TTL)
 		kept = appendSet(kept, set)
 	}
 	for _, set := range d.Sets {

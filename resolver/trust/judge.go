@@ -61,9 +61,12 @@ func (e *LinkError) Unwrap() error { return e.Err }
 func (j *Judge) Records(ctx context.Context, q dns.Question, v *reply.Verdict) (Finding, error) {
 	f := Finding{Status: dnssec.Secure}
 	if v.Kind == reply.Denial {
-		_, err := j.verify(ctx, v.Denier(q, j.Zone.Name), &f, func(k dnssec.Keys) (reply.Proof, error) {
+		proof, err := j.verify(ctx, v.Denier(q, j.Zone.Name), &f, func(k dnssec.Keys) (reply.Proof, error) {
 			return v.ProveDenial(q, k, j.Chain.signingTime(), j.Work)
 		})
+		if err == nil && f.Status == dnssec.Secure && j.Chain.denials != nil {
+			j.Chain.denials.Put(proof.zone, proof.Set, proof.Signed, proof.Denial, j.Chain.signingTime())
+		}
 		return f, err
 	}
 	parts := v.Parts()
@@ -75,7 +78,13 @@ func (j *Judge) Records(ctx context.Context, q dns.Question, v *reply.Verdict) (
 		if err != nil {
 			return f, err
 		}
-		wildcard = wildcard || proof.Wildcard
+		if proof.Signed.Wildcard == "" {
+			continue
+		}
+		wildcard = true
+		if j.Chain.denials != nil {
+			j.Chain.denials.PutWildcard(proof.zone, proof.Set, proof.Signed, proof.Denial, j.Chain.signingTime())
+		}
 	}
 	if f.Status == dnssec.Secure && !wildcard {
 		v.Authority = nil // nobody has looked at it
@@ -86,10 +95,16 @@ func (j *Judge) Records(ctx context.Context, q dns.Question, v *reply.Verdict) (
 	return f, nil
 }
 
+// A verified is a proof with the zone whose keys have signed it.
+type verified struct {
+	reply.Proof
+	zone string
+}
+
 // verify finds the keys of the zone that name belongs to and proves something
 // with them. If the zone is insecure, so is f.
 func (j *Judge) verify(ctx context.Context, name string, f *Finding,
-	prove func(dnssec.Keys) (reply.Proof, error)) (proof reply.Proof, err error) {
+	prove func(dnssec.Keys) (reply.Proof, error)) (proof verified, err error) {
 	zone, err := j.zoneOf(ctx, name)
 	if err != nil {
 		return proof, err
@@ -98,11 +113,12 @@ func (j *Judge) verify(ctx context.Context, name string, f *Finding,
 		f.lower(zone.Why)
 		return proof, nil
 	}
-	proof, err = j.compute(ctx, func() (reply.Proof, error) { return prove(zone.Keys) })
+	proof.zone = zone.Name
+	proof.Proof, err = j.compute(ctx, func() (reply.Proof, error) { return prove(zone.Keys) })
 	switch why, lacking := lacks(err); {
 	case lacking:
 		f.lower(why)
-		return proof, nil
+		return verified{}, nil
 	case err == nil && proof.Status != dnssec.Secure:
 		f.lower(nil)
 	}

@@ -18,7 +18,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"proxima/resolver/denial"
 	"proxima/resolver/dnssec"
+	"proxima/resolver/reply"
 	"proxima/wire"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -44,6 +46,10 @@ type Options struct {
 	Exceptions []Exception  // none by default
 	Rules      dnssec.Rules // what is supported
 	Time       time.Time    // for which signatures are judged; default: the present
+
+	// Denials remembers what zones have proven not to exist, so that Known can
+	// answer for them; nil: nothing is remembered.
+	Denials *denial.Cache
 }
 
 // An Exception is a negative trust anchor, RFC 7646: what is at or below Zone is
@@ -71,6 +77,7 @@ type Chain struct {
 	rules      dnssec.Rules
 	time       time.Time
 	bench      *bench
+	denials    *denial.Cache // nil remembers nothing
 
 	// known holds zones with keys, and those that no referral tells of. A nil
 	// Zone is a name at which none begins.
@@ -93,7 +100,7 @@ type fact struct {
 func New(o Options) (*Chain, error) {
 	c := &Chain{
 		anchors: make(map[string][]*dns.DS), exceptions: make(map[string]Exception),
-		rules: o.Rules, time: o.Time, bench: newBench(),
+		rules: o.Rules, time: o.Time, bench: newBench(), denials: o.Denials,
 	}
 	for _, ds := range o.Anchors {
 		zone := dns.CanonicalName(ds.Hdr.Name)
@@ -120,6 +127,22 @@ func (c *Chain) Proofs() uint64 { return c.proofs.Load() }
 
 // NewWork returns the purse of one client query.
 func (c *Chain) NewWork() *dnssec.Work { return dnssec.NewWork(c.rules) }
+
+// Known returns the secure reply that the zone would give to q, if that follows
+// from what it has denied before: RFC 8198.
+func (c *Chain) Known(q dns.Question, z *Zone, w *dnssec.Work) (v reply.Verdict, ok bool) {
+	if c.denials == nil || z.Status != dnssec.Secure {
+		return v, false
+	}
+	a, ok := c.denials.Lookup(q, z.Name, c.signingTime(), w)
+	if !ok {
+		return v, false
+	}
+	m := &dns.Msg{Question: []dns.Question{q}, Answer: a.Answer, Ns: a.Authority}
+	m.Response, m.Authoritative, m.Rcode = true, true, a.Rcode
+	v = reply.Classify(q, m, reply.From{Zone: z.Name})
+	return v, v.Kind != reply.Lame && v.Kind != reply.Referral
+}
 
 // Root returns the root zone. Without an anchor it is insecure.
 func (c *Chain) Root(at time.Time) *Zone {
