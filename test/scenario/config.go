@@ -11,6 +11,8 @@ import (
 
 	"proxima/resolver/anchor"
 	"proxima/resolver/iterate"
+	"proxima/resolver/trust"
+	"proxima/test/sim"
 )
 
 // defaultStale is for how long stale answers may be served if serve-expired is
@@ -27,6 +29,8 @@ type config struct {
 	deny           []netip.Prefix
 	hints          []anchor.Server
 	zones          []iterate.Zone
+	trust          trust.Options
+	aggressive     bool
 }
 
 // config reads to CONFIG_END.
@@ -109,6 +113,14 @@ func (c *config) set(key, value string) (err error) {
 		c.serveExpired, err = truth(value)
 	case "serve-expired-ttl:":
 		c.stale, err = seconds(value)
+	case "trust-anchor:":
+		c.trust.Anchors = append(c.trust.Anchors, sim.New(zoneSeed).DS(value))
+	case "domain-insecure:":
+		c.trust.Exceptions = append(c.trust.Exceptions, trust.Exception{Zone: value})
+	case "val-override-date:":
+		c.trust.Time, err = time.Parse("20060102150405", value)
+	case "aggressive-nsec:":
+		c.aggressive, err = truth(value)
 	case "do-not-query-address:":
 		var p netip.Prefix
 		p, err = prefix(value)

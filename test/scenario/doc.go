@@ -32,8 +32,9 @@
 //	ENTRY_END
 //	ZONE_BEGIN example.          ; (+) what no entry matches, this zone answers,
 //	www A 192.0.2.80             ; as an authoritative server does
-//	ZONE_END
-//	RANGE_END
+//	ZONE_END                     ; with SIGNED after its name, it is signed and
+//	RANGE_END                    ; has its DS where it is delegated; with SIGNED
+//	                             ; ISLAND, it is signed and has no DS
 //
 //	STEP 1 QUERY
 //	ENTRY_BEGIN
@@ -55,7 +56,9 @@
 //
 // Settings of server: do-ip4, do-ip6, qname-minimisation,
 // qname-minimisation-strict, cache-min-ttl, cache-max-ttl, serve-expired,
-// serve-expired-ttl, do-not-query-address. Of stub-zone: name, stub-addr. Of
+// serve-expired-ttl, do-not-query-address, trust-anchor (a zone that is SIGNED;
+// without one, nothing is validated), domain-insecure, val-override-date,
+// aggressive-nsec (no, unless it is yes). Of stub-zone: name, stub-addr. Of
 // forward-zone: name, forward-addr, forward-first. Stale answers are off unless
 // serve-expired is yes. A stub-zone for the root gives the hints; their server
 // is called hints.root.example.

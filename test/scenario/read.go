@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"proxima/test/sim"
 )
 
@@ -38,9 +40,12 @@ type span struct {
 
 // A zoneText is a zone before the addresses of its span are all known.
 type zoneText struct {
-	line int
-	name string
-	text string
+	line   int
+	name   string
+	text   string
+	signed bool
+	island bool // no parent has its DS
+	zone   *sim.Zone
 }
 
 // A step is one thing that happens.
@@ -146,6 +151,7 @@ func (in *reader) scenario(s *Scenario) error {
 			}
 			s.steps = append(s.steps, st)
 		case "SCENARIO_END":
+			s.sign()
 			return nil
 		default:
 			return in.fail("unknown word %q: want RANGE_BEGIN, STEP or SCENARIO_END", words[0])
@@ -199,20 +205,49 @@ func (in *reader) span(args []string) (*span, error) {
 // build puts the zones of a span on its addresses.
 func (in *reader) build(r *span) error {
 	r.internet.RoundTrip(roundTrip)
-	for _, z := range r.zones {
-		if _, err := r.internet.ReadZone(z.name, strings.NewReader(z.text), r.addrs...); err != nil {
+	for i := range r.zones {
+		z := &r.zones[i]
+		var err error
+		if z.zone, err = r.internet.ReadZone(z.name, strings.NewReader(z.text), r.addrs...); err != nil {
 			return fmt.Errorf("%s:%d: in the zone that begins here: %w", in.file, z.line, err)
 		}
 	}
 	return nil
 }
 
+// sign signs the zones that are to be, and gives their DS to those that delegate
+// them, on whatever addresses.
+func (s *Scenario) sign() {
+	var all []zoneText
+	for _, r := range s.ranges {
+		all = append(all, r.zones...)
+	}
+	for _, z := range all {
+		if z.signed {
+			z.zone.Sign()
+		}
+	}
+	for _, z := range all {
+		for _, parent := range all {
+			switch {
+			case z.signed && !z.island:
+				parent.zone.Vouch(z.name)
+			case z.island && parent.zone.Name() != z.zone.Name():
+				parent.zone.Remove(z.name, dns.TypeDS)
+			}
+		}
+	}
+}
+
 // zone reads from after ZONE_BEGIN to ZONE_END.
 func (in *reader) zone(args []string) (zoneText, error) {
-	if len(args) != 1 {
-		return zoneText{}, in.fail("want ZONE_BEGIN name")
+	z := zoneText{line: in.at}
+	switch how := strings.Join(args[min(1, len(args)):], " "); {
+	case len(args) == 0 || how != "" && how != "SIGNED" && how != "SIGNED ISLAND":
+		return z, in.fail("want ZONE_BEGIN name, and perhaps SIGNED or SIGNED ISLAND")
+	default:
+		z.name, z.signed, z.island = args[0], how != "", how == "SIGNED ISLAND"
 	}
-	z := zoneText{line: in.at, name: args[0]}
 	for words := in.next(); words != nil; words = in.next() {
 		if words[0] == "ZONE_END" {
 			return z, nil

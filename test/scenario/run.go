@@ -12,6 +12,7 @@ import (
 
 	"proxima/cache"
 	"proxima/resolver"
+	"proxima/resolver/denial"
 	"proxima/resolver/iterate"
 	"proxima/resolver/selection"
 	"proxima/wire"
@@ -100,6 +101,12 @@ func (s *Scenario) stage(chance *rand.Rand) (*play, error) {
 		MinTTL:    c.minTTL,
 		MaxTTL:    c.maxTTL,
 		Rand:      chance,
+		Trust:     c.trust,
+	}
+	if c.aggressive {
+		if o.Trust.Denials, err = denial.New(denial.Options{}); err != nil {
+			return nil, err
+		}
 	}
 	if c.serveExpired {
 		o.Stale = c.stale

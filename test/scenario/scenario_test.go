@@ -86,6 +86,8 @@ func TestRead_errors(t *testing.T) {
 			`f.rpl:19: ParseAddr("192.0.2"): IPv4 address too short`},
 		{"a bad zone", frame + "RANGE_BEGIN 0 1\nADDRESS 192.0.2.9\nZONE_BEGIN a.example.\nwww.b.example. A 192.0.2.1\nZONE_END\nRANGE_END\n",
 			"f.rpl:20: in the zone that begins here: zone a.example.: www.b.example. is not in the zone"},
+		{"a zone that is neither signed nor not", frame + "RANGE_BEGIN 0 1\nADDRESS 192.0.2.9\nZONE_BEGIN a.example. SEALED\n",
+			"f.rpl:20: want ZONE_BEGIN name, and perhaps SIGNED or SIGNED ISLAND"},
 		{"a bad matcher", frame + "STEP 2 QUERY\nENTRY_BEGIN\nMATCH luck\n", `f.rpl:20: MATCH does not know "luck"`},
 		{"a bad adjustment", frame + "STEP 2 QUERY\nENTRY_BEGIN\nADJUST luck\n", `f.rpl:20: ADJUST does not know "luck"`},
 		{"a bad flag", frame + "STEP 2 QUERY\nENTRY_BEGIN\nREPLY luck\n", `f.rpl:20: REPLY does not know "luck"`},

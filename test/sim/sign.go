@@ -82,8 +82,28 @@ func (n *Internet) SignAll() {
 }
 
 // Anchor returns the DS record of the root zone's key.
-func (n *Internet) Anchor() *dns.DS {
-	return newKey(n.seed, ".").record.ToDS(dns.SHA256)
+func (n *Internet) Anchor() *dns.DS { return n.DS(".") }
+
+// DS returns the DS record of the key that a zone has if it is signed here or in
+// another Internet of the same seed.
+func (n *Internet) DS(zone string) *dns.DS {
+	return newKey(n.seed, dns.CanonicalName(zone)).record.ToDS(dns.SHA256)
+}
+
+// Vouch adds the DS record of a child that another Internet of the same seed has
+// signed, if the zone delegates it.
+func (z *Zone) Vouch(child string) {
+	ds := z.internet.DS(child)
+	z.internet.mu.Lock()
+	defer z.internet.mu.Unlock()
+	delegates := func(rr dns.RR) bool {
+		h := rr.Header()
+		return h.Rrtype == dns.TypeNS && dns.CanonicalName(h.Name) == ds.Hdr.Name && ds.Hdr.Name != z.name
+	}
+	known := func(rr dns.RR) bool { return rr.String() == ds.String() }
+	if slices.ContainsFunc(z.records, delegates) && !slices.ContainsFunc(z.records, known) {
+		z.change(append(z.records, ds))
+	}
 }
 
 // Sign signs the zone from now on, with NSEC, and adds its DS record to the

@@ -148,3 +148,21 @@ func TestZone_signatures_stayValid(t *testing.T) {
 		}
 	})
 }
+
+func TestZone_Vouch(t *testing.T) {
+	parent := New(7).Zone("example.", "@ NS ns\nns A 192.0.2.2\na NS ns\n", netip.MustParseAddr("192.0.2.2"))
+	child := New(7)
+	child.Zone("a.example.", "@ NS ns.example.\n").Sign()
+	for _, zone := range []string{"a.example.", "a.example.", "b.example.", "example."} {
+		parent.Vouch(zone)
+	}
+	var got []string
+	for _, rr := range parent.records {
+		if rr.Header().Rrtype == dns.TypeDS {
+			got = append(got, rr.String())
+		}
+	}
+	if want := child.DS("a.example.").String(); len(got) != 1 || got[0] != want {
+		t.Errorf("DS %v, want only %s", got, want)
+	}
+}
