@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"proxima/resolver/anchor"
 	"proxima/resolver/dnssec"
 	"proxima/resolver/reply"
 	"proxima/resolver/selection"
@@ -205,8 +206,14 @@ func (a *asking) message(plain bool) *dns.Msg {
 	m := &dns.Msg{Question: []dns.Question{a.q}}
 	m.RecursionDesired = a.cut.recursive
 	m.CheckingDisabled = a.cut.recursive && a.t.w.chain.Validates()
-	if !plain {
-		m.SetEdns0(wire.PayloadSize, true)
+	if plain {
+		return m
+	}
+	m.SetEdns0(wire.PayloadSize, true)
+	if a.q.Qtype == dns.TypeDNSKEY { // tell the zone which of its keys are trusted, RFC 8145
+		if tags := anchor.TagOption(a.q.Name, a.t.w.chain.Anchors(a.q.Name)); tags != nil {
+			m.IsEdns0().Option = append(m.IsEdns0().Option, tags)
+		}
 	}
 	return m
 }

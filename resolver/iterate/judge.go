@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"proxima/resolver/anchor"
 	"proxima/resolver/dnssec"
 	"proxima/resolver/reply"
 	"proxima/resolver/trust"
@@ -82,6 +83,19 @@ func (t *task) explain(ctx context.Context, err error) error {
 // unproven is the error of a proof that failed.
 func unproven(p *dnssec.ProofError) *Error {
 	return &Error{Name: p.Name, Code: p.Code, Reason: p.Reason, Bogus: true, spent: p.Spent}
+}
+
+// sentinel is the error that answers the question whether a key of the root is
+// trusted, RFC 8509: the answer to such a name is withheld from who does not set
+// CD, as though it were bogus.
+func (t *task) sentinel(r *finding) error {
+	if r.status != dnssec.Secure || t.q.Qtype != dns.TypeA && t.q.Qtype != dns.TypeAAAA {
+		return nil
+	}
+	if s, ok := anchor.ReadSentinel(t.q.Name); !ok || !s.Fails(t.w.chain.Anchors(".")) {
+		return nil
+	}
+	return &Error{Name: t.q.Name, Code: wire.EDEOther, Reason: "the root key sentinel says no", Bogus: true}
 }
 
 // configured returns a cut that the operator has named with what the chain of

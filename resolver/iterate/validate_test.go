@@ -1,6 +1,8 @@
 package iterate
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -190,4 +192,50 @@ func TestWalker_Lookup_answersFromWhatIsDenied(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWalker_Lookup_isASentinel(t *testing.T) {
+	tests := []struct {
+		name  string
+		label string // %05d is the tag of the root's key
+		typ   string
+		want  string
+	}{
+		{"is it trusted? it is", "root-key-sentinel-is-ta-%05d", "A", "NOERROR"},
+		{"is it not? it is", "root-key-sentinel-not-ta-%05d", "A", "error 0"},
+		{"is another? it is not", "root-key-sentinel-is-ta-00001", "A", "error 0"},
+		{"is another not? so it is", "root-key-sentinel-not-ta-00001", "A", "NOERROR"},
+		{"of other types it is no question", "root-key-sentinel-is-ta-00001", "TXT", "NOERROR"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := signedInternet()
+				label := strings.ReplaceAll(tt.label, "%05d", fmt.Sprintf("%05d", n.Anchor().KeyTag))
+				w := mustWalker(t, n, secured(n))
+				if got := mustAsk(t, w, label+".wild.example. "+tt.typ); !strings.HasPrefix(got, tt.want) {
+					t.Errorf("got %s, want %s", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestWalker_tellsTheRootWhichKeyItTrusts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := signedInternet()
+		var told []string
+		note := func(q, honest *dns.Msg, _ bool) *dns.Msg {
+			for _, o := range q.IsEdns0().Option {
+				told = append(told, fmt.Sprintf("%s %d %x", q.Question[0].Name, o.Option(), o.(*dns.EDNS0_LOCAL).Data))
+			}
+			return honest
+		}
+		n.Spoof(rootAddr, note)
+		n.Spoof(tldAddr, note)
+		mustAsk(t, mustWalker(t, n, secured(n)), "www.one.example. A")
+		if want := fmt.Sprintf(". 14 %04x", n.Anchor().KeyTag); len(told) != 1 || told[0] != want {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
 }

@@ -261,6 +261,9 @@ func (w *Walker) lookup(ctx context.Context, t *task) (*cache.Answer, error) {
 		t.b.Work = w.chain.NewWork()
 	}
 	r, err := t.resolve(ctx, t.q, nil)
+	if err == nil {
+		err = t.sentinel(r)
+	}
 	if err != nil {
 		w.counts.failed(err)
 		return nil, err

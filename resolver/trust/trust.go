@@ -122,6 +122,9 @@ func New(o Options) (*Chain, error) {
 // Validates reports whether there is anything to begin a chain with.
 func (c *Chain) Validates() bool { return len(c.anchors) > 0 }
 
+// Anchors returns those of a zone. Read only.
+func (c *Chain) Anchors(zone string) []*dns.DS { return c.anchors[zone] }
+
 // Proofs returns how many proofs were computed.
 func (c *Chain) Proofs() uint64 { return c.proofs.Load() }
 
