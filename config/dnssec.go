@@ -15,6 +15,7 @@ import (
 type DNSSEC struct {
 	Validate             bool
 	TrustAnchors         []string // records, or paths of files with records; empty = the root's, built in
+	AnchorState          string   // path, empty = what has become of the anchors is not kept
 	NegativeTrustAnchors []NegativeTrustAnchor
 	Aggressive           bool
 	AggressiveExcept     []string // zones, in lower case, with the final dot
@@ -37,6 +38,7 @@ func (c *DNSSEC) field() field {
 	return section("dnssec",
 		one("validate", &c.Validate, boolean),
 		list("trust_anchors", &c.TrustAnchors, maxAnchors, trustAnchor),
+		one("anchor_state", &c.AnchorState, orEmpty(filePath)),
 		negativeTrustAnchors(&c.NegativeTrustAnchors),
 		one("aggressive", &c.Aggressive, boolean),
 		list("aggressive_except", &c.AggressiveExcept, maxZones, zoneName),

@@ -81,6 +81,7 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 		},
 		DNSSEC: DNSSEC{
 			TrustAnchors: []string{". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"},
+			AnchorState:  "/var/lib/proxima/root.keys",
 			NegativeTrustAnchors: []NegativeTrustAnchor{
 				{Zone: "broken.example."}, {Zone: "mended.example.", Until: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)},
 			},
@@ -97,7 +98,7 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if len(warned) != 1 || warned[0] != "proxima.yaml:35: control.socket: has no effect yet: this version has no control socket" {
+	if len(warned) != 1 || warned[0] != "proxima.yaml:36: control.socket: has no effect yet: this version has no control socket" {
 		t.Errorf("warnings:\n%s", strings.Join(warned, "\n"))
 	}
 }
@@ -131,6 +132,7 @@ recursion:
 dnssec:
   validate: false
   trust_anchors: [". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"]
+  anchor_state: /var/lib/proxima/root.keys
   negative_trust_anchors: [broken.example, {zone: mended.example., until: 2026-12-01T00:00:00Z}]
   aggressive: false
   aggressive_except: [wild.example.]

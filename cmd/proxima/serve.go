@@ -18,6 +18,7 @@ import (
 	"proxima/config"
 	"proxima/netsetup"
 	"proxima/resolver"
+	"proxima/resolver/anchor"
 	"proxima/resolver/iterate"
 	"proxima/resolver/selection"
 	"proxima/resolver/upstream"
@@ -54,6 +55,7 @@ type daemon struct {
 	upstream *upstream.Client
 	walker   *iterate.Walker
 	resolver *resolver.Resolver
+	upkeep   *anchor.Upkeep  // of the root's keys; nil if they are not kept up to date
 	claim    net.Listener    // see claimAddresses; nil without anycast addresses
 	setup    *netsetup.Setup // nil without anycast addresses
 	repairs  atomic.Uint64
@@ -130,6 +132,9 @@ func (d *daemon) buildResolver() (err error) {
 	o := walkerOptions(d.c, hints, d.sources)
 	o.Exchanger, o.Selection, o.Cache = d.upstream, d.servers, d.answers
 	if o.Trust, err = trustOptions(d.c); err != nil {
+		return err
+	}
+	if d.upkeep, err = loadUpkeep(d.c, d.log); err != nil {
 		return err
 	}
 	if d.walker, err = iterate.New(o); err != nil {
@@ -222,6 +227,10 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 	tasks.Go(func() error {
 		d.prime(keeping)
 		p.kept <- d.keeper.Run(keeping)
+		return nil
+	})
+	tasks.Go(func() error {
+		d.keepAnchors(keeping)
 		return nil
 	})
 	d.log.Info("started", zap.String("version", release()), zap.Stringers("listen", d.server.Addrs()),

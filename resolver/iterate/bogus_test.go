@@ -358,3 +358,41 @@ func TestWalker_Lookup_endsWithTheWork(t *testing.T) {
 		}
 	})
 }
+
+func TestWalker_Sight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := signedInternet()
+		w := mustWalker(t, n, secured(n))
+		if s := w.Sight(t.Context()); !s.Valid || len(s.Keys) != 1 || s.Keys[0].KeyTag() != n.Anchor().KeyTag || len(s.Sigs) != 1 {
+			t.Errorf("sighting %+v", s)
+		}
+		n.Drop(rootAddr)
+		if s := w.Sight(t.Context()); s.Valid || len(s.Keys) != 0 {
+			t.Errorf("of a silent root: %+v", s)
+		}
+	})
+}
+
+func TestWalker_Trust(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := signedInternet()
+		w := mustWalker(t, n, secured(n))
+		if _, secure := mustProve(t, w, "www.one.example. A"); !secure {
+			t.Error("not secure at first")
+		}
+		other := *n.Anchor()
+		other.KeyTag++
+		w.Trust([]*dns.DS{&other})
+		if got := mustAsk(t, w, "www.none. A"); got[:7] != "error 9" {
+			t.Errorf("with another anchor: %s", got)
+		}
+		w.Trust([]*dns.DS{&other, n.Anchor()})
+		if got, secure := mustProve(t, w, "www.none. A"); !secure {
+			t.Errorf("with both: %s", got)
+		}
+		w.Trust(nil)
+		if got, secure := mustProve(t, w, "www.nono. A"); secure || got[:8] != "NXDOMAIN" {
+			t.Errorf("with none: %s, %t", got, secure)
+		}
+	})
+}

@@ -24,6 +24,33 @@ func (w *Walker) Prime(ctx context.Context) error {
 	return w.prime(ctx)
 }
 
+// Sight returns the keys of the root as its servers give them, for who keeps the
+// trust anchors up to date (RFC 5011). If they cannot be had, there are none.
+func (w *Walker) Sight(ctx context.Context) anchor.Sighting {
+	b := NewBudget()
+	b.Work = w.chain.NewWork()
+	q := dns.Question{Name: ".", Qtype: dns.TypeDNSKEY, Qclass: dns.ClassINET}
+	v, err := (&task{w: w, b: b, q: q, unchecked: true}).find(ctx, q)
+	if err != nil {
+		return anchor.Sighting{}
+	}
+	set := v.Keys()
+	s := anchor.Sighting{Sigs: set.Sigs, Valid: w.chain.Vouches(".", set, b.Work)}
+	for _, rr := range set.RRs {
+		if k, ok := rr.(*dns.DNSKEY); ok {
+			s.Keys = append(s.Keys, k)
+		}
+	}
+	return s
+}
+
+// Trust changes the trust anchors of the root.
+func (w *Walker) Trust(ds []*dns.DS) {
+	if w.chain.SetAnchors(".", ds) {
+		w.primed.Store(nil) // it rests on the old ones
+	}
+}
+
 // root returns the cut of the root: the primed one, made anew if its lease is
 // over, or else the hints. Only one walk primes at a time; the others go on
 // with what there is.
@@ -31,15 +58,21 @@ func (w *Walker) root(ctx context.Context) *Cut {
 	if w.priming.TryLock() {
 		defer w.priming.Unlock()
 		if err := w.prime(ctx); err != nil && ctx.Err() == nil {
-			hints := *w.hints
-			hints.Expires = time.Now().Add(hintsLife)
-			w.primed.Store(&hints)
+			w.primed.Store(w.hinted(time.Now().Add(hintsLife)))
 		}
 	}
 	if cut := w.primed.Load(); cut != nil {
 		return cut
 	}
-	return w.hints
+	return w.hinted(time.Time{})
+}
+
+// hinted returns the cut of the hints, with what the chain of trust begins with
+// now.
+func (w *Walker) hinted(lease time.Time) *Cut {
+	cut := *w.hints
+	cut.Trust, cut.Expires = w.chain.Root(time.Now()), lease
+	return &cut
 }
 
 // prime is Prime, with priming held.
@@ -85,7 +118,7 @@ func (w *Walker) withHints(v *verdict) *verdict {
 // hintsCut makes the cut of the hints. Its lease is over from the start, so
 // that the first walk primes.
 func (w *Walker) hintsCut(hints []anchor.Server) *Cut {
-	cut := &Cut{Zone: ".", Trust: w.chain.Root(time.Now())}
+	cut := &Cut{Zone: "."}
 	for _, h := range hints {
 		s := Server{Name: dns.CanonicalName(h.Name)}
 		for _, addr := range h.Addrs {

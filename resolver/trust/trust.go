@@ -15,6 +15,8 @@ package trust
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -72,12 +74,13 @@ type Zone struct {
 // A Chain knows where chains of trust begin and end, and remembers the zones
 // on the way. It may be used by many goroutines.
 type Chain struct {
-	anchors    map[string][]*dns.DS // by zone; immutable after New, as are all of this group
-	exceptions map[string]Exception // by zone
+	exceptions map[string]Exception // by zone; immutable after New, as are all of this group
 	rules      dnssec.Rules
 	time       time.Time
 	bench      *bench
 	denials    *denial.Cache // nil remembers nothing
+
+	anchors atomic.Pointer[anchors] // which is replaced, never changed
 
 	// known holds zones with keys, and those that no referral tells of. A nil
 	// Zone is a name at which none begins.
@@ -85,6 +88,9 @@ type Chain struct {
 
 	proofs atomic.Uint64
 }
+
+// anchors are those of each zone.
+type anchors map[string][]*dns.DS
 
 // A place is a name as the servers of one cut have it: those to which a zone is
 // forwarded may say something else than its own.
@@ -99,13 +105,15 @@ type fact struct {
 // New returns a Chain.
 func New(o Options) (*Chain, error) {
 	c := &Chain{
-		anchors: make(map[string][]*dns.DS), exceptions: make(map[string]Exception),
-		rules: o.Rules, time: o.Time, bench: newBench(), denials: o.Denials,
+		exceptions: make(map[string]Exception),
+		rules:      o.Rules, time: o.Time, bench: newBench(), denials: o.Denials,
 	}
+	all := make(anchors)
 	for _, ds := range o.Anchors {
 		zone := dns.CanonicalName(ds.Hdr.Name)
-		c.anchors[zone] = append(c.anchors[zone], ds)
+		all[zone] = append(all[zone], ds)
 	}
+	c.anchors.Store(&all)
 	for _, e := range o.Exceptions {
 		if _, valid := dns.IsDomainName(e.Zone); !valid {
 			return nil, fmt.Errorf("trust: Exceptions: %q is no name", e.Zone)
@@ -120,10 +128,35 @@ func New(o Options) (*Chain, error) {
 }
 
 // Validates reports whether there is anything to begin a chain with.
-func (c *Chain) Validates() bool { return len(c.anchors) > 0 }
+func (c *Chain) Validates() bool { return len(*c.anchors.Load()) > 0 }
 
 // Anchors returns those of a zone. Read only.
-func (c *Chain) Anchors(zone string) []*dns.DS { return c.anchors[zone] }
+func (c *Chain) Anchors(zone string) []*dns.DS { return (*c.anchors.Load())[zone] }
+
+// SetAnchors changes the anchors of a zone; none: no chain begins there any
+// more. What was proven by the old ones stays for as long as it was to. It
+// reports whether there was anything to change, and is for one goroutine at a
+// time.
+func (c *Chain) SetAnchors(zone string, ds []*dns.DS) (changed bool) {
+	same := func(a, b *dns.DS) bool { return dns.IsDuplicate(a, b) }
+	if slices.EqualFunc(c.Anchors(zone), ds, same) {
+		return false
+	}
+	all := maps.Clone(*c.anchors.Load())
+	all[zone] = ds
+	if len(ds) == 0 {
+		delete(all, zone)
+	}
+	c.anchors.Store(&all)
+	return true
+}
+
+// Vouches reports whether a key that the anchors of zone vouch for has signed a
+// DNSKEY set of it.
+func (c *Chain) Vouches(zone string, set dnssec.RRset, w *dnssec.Work) bool {
+	_, err := dnssec.TrustKeys(zone, c.Anchors(zone), set, c.signingTime(), w)
+	return err == nil
+}
 
 // Proofs returns how many proofs were computed.
 func (c *Chain) Proofs() uint64 { return c.proofs.Load() }
@@ -165,16 +198,16 @@ func (c *Chain) decree(name string, at time.Time) (z *Zone, ok bool) {
 		}
 		return z, true
 	}
-	z.DS, ok = c.anchors[name]
+	z.DS = c.Anchors(name)
 	z.Status = c.statusOf(z.DS)
-	return z, ok
+	return z, len(z.DS) > 0
 }
 
 // anchored reports whether there is an anchor between two names, a zone and one
 // below it.
 func (c *Chain) anchored(zone, below string) bool {
 	for name := above(below); name != zone; name = above(name) {
-		if c.anchors[name] != nil {
+		if c.Anchors(name) != nil {
 			return true
 		}
 	}

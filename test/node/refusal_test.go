@@ -23,9 +23,9 @@ func TestServe_refusesToStart(t *testing.T) {
 		want   []string // in what it prints
 	}{
 		{"an anycast address as a source", whole + "upstream: {sources: [198.51.100.2]}\n", "", false,
-			[]string{"proxima.yaml:7:", "upstream.sources", "198.51.100.2", "anycast"}},
+			[]string{"proxima.yaml:8:", "upstream.sources", "198.51.100.2", "anycast"}},
 		{"an anycast address as a source, IPv6", whole + `upstream: {sources: ["2001:db8:53::1"]}`, "", false,
-			[]string{"proxima.yaml:7:", "upstream.sources", "2001:db8:53::1", "anycast"}},
+			[]string{"proxima.yaml:8:", "upstream.sources", "2001:db8:53::1", "anycast"}},
 		{"a source that this host lacks", whole + fmt.Sprintf("upstream: {sources: [192.0.2.77, %q]}\n", own6), "", false,
 			[]string{"upstream.sources", "192.0.2.77", "not on this host"}},
 		{"a source that this host lacks, IPv6", whole + fmt.Sprintf("upstream: {sources: [%s, \"2001:db8:99::77\"]}\n", own4), "", false,
@@ -34,7 +34,7 @@ func TestServe_refusesToStart(t *testing.T) {
 		{"a port that is taken over TCP", whole, "tcp", false, []string{"198.51.100.1:53", "in use"}},
 		{"a file that is not there", "", "", false, []string{"proxima.yaml", "no such file"}},
 		{"a file that is no YAML", "listen: {addresses: [", "", false, []string{"proxima.yaml:1:"}},
-		{"an unknown key", whole + "cash: {}\n", "", false, []string{"proxima.yaml:7:", "cash"}},
+		{"an unknown key", whole + "cash: {}\n", "", false, []string{"proxima.yaml:8:", "cash"}},
 		{"every fault at once", "listen: {port: 0}\ncache: {memory: 1}\n", "", false,
 			[]string{"proxima.yaml:1:", "listen.port", "proxima.yaml:2:", "cache.memory"}},
 		{"no privilege to hold addresses", whole, "", true, []string{"CAP_NET_ADMIN"}},
