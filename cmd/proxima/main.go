@@ -27,8 +27,8 @@ import (
 var version = ""
 
 func main() {
-	// A program with file capabilities is to be silent when it crashes, as the
-	// Go runtime has it: its callers may be strangers. A daemon's are not.
+	// The Go runtime keeps from a program with file capabilities where it has
+	// panicked, for strangers might start it. A daemon's operator wants to know.
 	debug.SetTraceback("single")
 	if err := command(os.Stdout).Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, describe(err))
