@@ -61,7 +61,7 @@ type Resolver struct {
 	walker   *iterate.Walker // immutable after New, as are all of this group
 	cache    *cache.Cache
 	failures *cache.Cache
-	identity []byte // the record that says who we are; nil if nobody may know
+	identity string // the record that says who we are; "" if nobody may know
 	special  *specialNames
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc

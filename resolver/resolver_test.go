@@ -221,6 +221,19 @@ func TestResolver_AnswerNow_doesNotAllocate(t *testing.T) {
 	}
 }
 
+func TestResolver_AnswerNow_saysALongNameWithoutAllocating(t *testing.T) {
+	known := mustResolver(t, testInternet())
+	r, err := New(Options{Walker: known.walker, Cache: known.cache, Failures: known.failures, ID: strings.Repeat("x", 63)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	dst, q, at := make([]byte, 0, 4096), mustQuery(t, "id.server. CH TXT"), time.Now()
+	if n := testing.AllocsPerRun(100, func() { r.AnswerNow(dst, q, at) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestResolver_Answer(t *testing.T) {
 	tests := []struct {
 		name string
