@@ -31,13 +31,13 @@ func (s *Server) answerNow(dst []byte, p *packet, t *tally, at time.Time) (reply
 	if p.portZero {
 		fault = wire.Drop
 	}
+	if fault != wire.Drop && !s.allow.contains(p.from) { // whatever he sent
+		t.refused.Add(1)
+		return wire.AppendError(dst, q, wire.RcodeRefused, edeProhibited), true
+	}
 	if fault != wire.OK {
 		t.noteFault(fault)
 		return wire.AppendFault(dst, q, fault), true
-	}
-	if !s.allow.contains(p.from) {
-		t.refused.Add(1)
-		return wire.AppendError(dst, q, wire.RcodeRefused, edeProhibited), true
 	}
 	reply, done = s.tryNow(dst, q, at)
 	if done && len(reply) == len(dst) {

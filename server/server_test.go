@@ -179,6 +179,31 @@ func TestServe_refuses(t *testing.T) {
 	}
 }
 
+func TestServe_refusesStrangersWhateverTheySend(t *testing.T) {
+	update := query(1, "a.example.")
+	update[2] |= 5 << 3
+	version := edns(query(1, "a.example."), 1232)
+	version[len(version)-5] = 1
+	tests := []struct {
+		name   string
+		packet []byte
+	}{
+		{"a malformed query", append(query(1, "a.example."), 0)},
+		{"an UPDATE", update},
+		{"EDNS version 1", version},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := serve(t, Options{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, known)
+			c := dial(t, "udp", netip.Addr{}, s.Addrs()[0])
+			send(t, c, tt.packet)
+			if got := read(t, receive(t, c)); got.rcode != wire.RcodeRefused {
+				t.Errorf("rcode %d, want REFUSED", got.rcode)
+			}
+		})
+	}
+}
+
 func TestServe_faults(t *testing.T) {
 	long := edns(query(1, "a.example."), 1232, make([]uint16, 1500)...) // 6,000 octets
 	reply := query(1, "a.example.")
