@@ -204,6 +204,24 @@ func TestServe_refusesStrangersWhateverTheySend(t *testing.T) {
 	}
 }
 
+func TestServe_dropsTheReasonBeforeTheAnswer(t *testing.T) {
+	s := serve(t, Options{}, &handlerFunc{now: func(dst []byte, q *wire.Query) ([]byte, bool) {
+		start, plain := len(dst), *q
+		plain.EDNS = false
+		dst = appendAnswer(dst, &plain, 1232-wire.HeaderLen-15-12-11)
+		return wire.AppendOPT(dst, start, q, wire.RcodeNoError, &wire.EDE{Code: wire.EDEStaleAnswer}), true
+	}})
+	c := dial(t, "udp", netip.Addr{}, s.Addrs()[0])
+	send(t, c, edns(query(1, "a.example."), 1232))
+	reply := receive(t, c)
+	if got := read(t, reply); got.cut || got.answers != 1 || got.ede != -1 || len(reply) != 1232 {
+		t.Errorf("%d octets, %+v; want 1,232 with the answer and without EDE", len(reply), got)
+	}
+	if got := s.Stats().UDP.Truncated; got != 0 {
+		t.Errorf("Truncated = %d", got)
+	}
+}
+
 func TestServe_faults(t *testing.T) {
 	long := edns(query(1, "a.example."), 1232, make([]uint16, 1500)...) // 6,000 octets
 	reply := query(1, "a.example.")
