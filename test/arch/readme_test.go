@@ -1,6 +1,7 @@
 package arch
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,10 +59,16 @@ func fences(t *testing.T, language string) []string {
 	return blocks
 }
 
+// mustWrite writes a file that daemons can read which give up root first.
 func mustWrite(t *testing.T, name, text string) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+	dir, err := os.MkdirTemp("", "proxima-readme-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	file := filepath.Join(dir, name)
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	return file
