@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/miekg/dns"
 )
@@ -85,14 +86,45 @@ func (q *query) read(packet []byte) (*dns.Msg, verdict) {
 	if !q.readable(packet) {
 		return nil, malformed
 	}
+	packet, types := conceal(packet, q.end)
 	m := new(dns.Msg)
 	if err := m.Unpack(packet); err != nil {
 		return nil, malformed
 	}
-	if len(m.Answer)+len(m.Ns)+len(m.Extra) != records(packet) {
+	all := slices.Concat(m.Answer, m.Ns, m.Extra)
+	if len(all) != records(packet) {
 		return nil, malformed // fewer than announced
 	}
+	for i, typ := range types {
+		all[i].Header().Rrtype = typ
+	}
 	return m, genuine
+}
+
+// unknownType is one for private use, RFC 6895 section 3.1, of which miekg/dns
+// knows nothing.
+const unknownType = 65_280
+
+// conceal returns packet with its CAA and URI records under unknownType, and
+// the types of these by their numbers. So their data stays as it is, as
+// dns.RFC3597, whatever the octets: miekg/dns would take a backslash in their
+// texts for an escape when it packs them again, and refuse long ones. The
+// records, from off on, are readable.
+func conceal(packet []byte, off int) (concealed []byte, types map[int]uint16) {
+	for i := range records(packet) {
+		at, _ := skipName(packet, off)
+		off, _ = skipRecord(packet, off)
+		typ := binary.BigEndian.Uint16(packet[at:])
+		if typ != dns.TypeCAA && typ != dns.TypeURI {
+			continue
+		}
+		if types == nil {
+			packet, types = bytes.Clone(packet), make(map[int]uint16)
+		}
+		types[i] = typ
+		binary.BigEndian.PutUint16(packet[at:], unknownType)
+	}
+	return packet, types
 }
 
 // judge compares the header and the question of packet with those of q. Letter
