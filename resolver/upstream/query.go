@@ -32,7 +32,8 @@ const (
 	// maxRecords bounds the records of one reply. Unpacked, a record of 12
 	// octets may point at three names of 1,000 characters each, so that the
 	// longest message takes 4 MiB and not 20. It leaves room for four RRsets of
-	// 256 records, more than resolvers in use accept (CVE-2024-1737).
+	// 256 records, of which the walk believes no longer ones (CVE-2024-1737): to
+	// read more would only delay the failure.
 	maxRecords = 1_024
 )
 

@@ -207,7 +207,7 @@ type Stats struct {
 	WrongAddress  uint64 // packets ignored for where they came from
 	WrongID       uint64 // packets ignored for their ID: forged, or too late
 	WrongQuestion uint64 // packets ignored for their question
-	Malformed     uint64 // packets ignored because they are no replies or cannot be read
+	Malformed     uint64 // packets that are no replies or cannot be read: ignored over UDP, the end over TCP
 	ICMP          uint64 // errors that the network reported while waiting, all ignored
 }
 
