@@ -17,7 +17,7 @@ import (
 const (
 	// maxDatagram is how much of a UDP reply is read, in octets. We offer 1,232
 	// (RFC 9715); servers that ignore the offer are read up to the 4,096 that
-	// RFC 6891 section 6.2.5 once proposed. What is longer cannot be parsed.
+	// RFC 6891 section 6.2.5 once proposed. What fills them is taken for truncated.
 	maxDatagram = 4_096
 
 	// maxFrames is how many messages are read from one TCP connection until one
@@ -63,6 +63,9 @@ func (c *Client) await(conn *net.UDPConn, buf []byte, to netip.AddrPort, q *quer
 		if from.Addr().Unmap().WithZone("") != to.Addr().WithZone("") || from.Port() != to.Port() {
 			c.count.wrongAddress.Add(1) // it came between bind and connect
 			continue
+		}
+		if n == len(buf) {
+			buf[2] |= flagTC // there may have been more
 		}
 		if reply, _ := c.accept(q, buf[:n]); reply != nil {
 			return reply, nil

@@ -151,6 +151,13 @@ func TestExchange_returnsTruncationWithoutRecords(t *testing.T) {
 			p[2] |= flagTC
 			return p
 		}},
+		{"longer than is read, without TC", func(q []byte) []byte {
+			return answer(q, func(m *dns.Msg) {
+				m.Answer = slices.Repeat([]dns.RR{&dns.A{
+					Hdr: dns.RR_Header{Name: "www.example.", Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(192, 0, 2, 1),
+				}}, maxDatagram/16)
+			})
+		}},
 		{"cut within a record", func(q []byte) []byte {
 			p := truth(q)
 			p[2] |= flagTC
