@@ -20,6 +20,7 @@ const (
 	flagQR     = 0x80 // in octet 2
 	flagTC     = 0x02
 	maskOpcode = 0x78
+	maskRcode  = 0x0f // in octet 3
 
 	maxLabel   = 63   // octets
 	compressed = 0xc0 // a length octet from here on begins a pointer
@@ -84,7 +85,7 @@ func (q *query) read(packet []byte) (*dns.Msg, verdict) {
 		packet = append([]byte(nil), packet[:q.end]...)
 		clear(packet[ancount:headerLen])
 	}
-	if !q.readable(packet) {
+	if !isBare(packet) && !q.readable(packet) {
 		return nil, malformed
 	}
 	packet, types := conceal(packet, q.end)
@@ -128,6 +129,13 @@ func conceal(packet []byte, off int) (concealed []byte, types map[int]uint16) {
 	return packet, types
 }
 
+// isBare reports whether packet is a header that says FORMERR or NOTIMP and
+// nothing else: how servers that read no OPT record may reply to it.
+func isBare(packet []byte) bool {
+	return len(packet) == headerLen && binary.BigEndian.Uint64(packet[qdcount:]) == 0 && packet[2]&flagTC == 0 &&
+		(packet[3]&maskRcode == dns.RcodeFormatError || packet[3]&maskRcode == dns.RcodeNotImplemented)
+}
+
 // judge compares the header and the question of packet with those of q. Letter
 // case is not compared.
 func (q *query) judge(packet []byte) verdict {
@@ -136,6 +144,8 @@ func (q *query) judge(packet []byte) verdict {
 		return malformed
 	case packet[0] != q.packet[0] || packet[1] != q.packet[1]:
 		return wrongID
+	case isBare(packet):
+		return genuine
 	case binary.BigEndian.Uint16(packet[qdcount:]) != 1 || len(packet) < q.end:
 		return wrongQuestion
 	}

@@ -152,6 +152,9 @@ func FuzzQuery_read(f *testing.F) {
 		if m == nil {
 			return
 		}
+		if isBare(packet) && m.Response && len(m.Question)+len(m.Answer)+len(m.Ns)+len(m.Extra) == 0 {
+			return
+		}
 		if !m.Response || m.Opcode != dns.OpcodeQuery || len(m.Question) != 1 ||
 			!strings.EqualFold(m.Question[0].Name, "www.example.") || m.Question[0].Qtype != dns.TypeA {
 			t.Fatalf("accepted\n%v", m)

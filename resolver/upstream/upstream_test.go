@@ -182,6 +182,30 @@ func TestExchange_returnsTruncationWithoutRecords(t *testing.T) {
 	}
 }
 
+func TestQuery_readTakesABareHeader(t *testing.T) {
+	tests := []struct {
+		name  string
+		rcode int
+		tc    bool
+		ok    bool
+	}{
+		{"FORMERR", dns.RcodeFormatError, false, true},
+		{"NOTIMP", dns.RcodeNotImplemented, false, true},
+		{"SERVFAIL is ignored", dns.RcodeServerFailure, false, false},
+		{"so is FORMERR with TC", dns.RcodeFormatError, true, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := mustPack(t, "www.example.")
+			packet := answer(q.packet, func(m *dns.Msg) { m.Question, m.Rcode, m.Truncated = nil, tt.rcode, tt.tc })
+			m, v := q.read(packet)
+			if ok := v == genuine; ok != tt.ok || ok && (m.Rcode != tt.rcode || len(m.Question) != 0) {
+				t.Errorf("verdict %d, message %v", v, m)
+			}
+		})
+	}
+}
+
 func TestExchange_endsInTime(t *testing.T) {
 	silent := serveUDP(t, "127.0.0.1", func([]byte) [][]byte { return nil })
 	mute := serveTCP(t, "127.0.0.1", func(conn net.Conn, _ []byte) { hangUp(conn) })
