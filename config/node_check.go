@@ -23,6 +23,7 @@ func (n *Node) check(r *reader) {
 	n.checkAnycast(r)
 	n.checkUpstream(r)
 	n.checkZones(r)
+	n.checkPrefixes(r)
 	n.checkBGP(r)
 	n.checkAdmin(r)
 }
@@ -112,6 +113,24 @@ func (n *Node) checkZones(r *reader) {
 func (n *Node) self(s netip.AddrPort) bool {
 	listens := slices.Contains(n.Listen.Addresses, s.Addr())
 	return n.service(s.Addr()) || listens && (s.Port() == n.Listen.Port || !s.Addr().IsLoopback())
+}
+
+// checkPrefixes wants somebody at home in each prefix: whoever is announced
+// attracts the queries to all of it.
+func (n *Node) checkPrefixes(r *reader) {
+	served := slices.Clone(n.Listen.Addresses)
+	for _, p := range n.Anycast.Addresses {
+		served = append(served, p.Addr())
+	}
+	if slices.Contains(served, netip.Addr{}) {
+		return // a faulty address may belong into any prefix
+	}
+	for i, p := range n.BGP.Prefixes {
+		if p.IsValid() && !slices.ContainsFunc(served, p.Contains) {
+			r.fault(fmt.Sprintf("bgp.prefixes[%d]", i), fmt.Sprintf("nobody would answer in %s", p),
+				"a prefix with one of anycast.addresses or listen.addresses in it")
+		}
+	}
 }
 
 func (n *Node) checkBGP(r *reader) {

@@ -148,6 +148,7 @@ log: {level: debug}
 
 func TestParseNode_problems(t *testing.T) {
 	const anycast = "listen: {addresses: [198.51.100.1]}\nanycast: {addresses: [198.51.100.1/32]}\n"
+	const athome = "; allowed: a prefix with one of anycast.addresses or listen.addresses in it"
 	tests := []struct {
 		name string
 		text string
@@ -206,11 +207,21 @@ func TestParseNode_problems(t *testing.T) {
 		{"no family upstream", "upstream: {ipv4: false, ipv6: false}\n",
 			[]string{"1: upstream.ipv6: is false and so is upstream.ipv4; allowed: one of them true"}},
 		{"an anycast address outside the announced prefixes", anycast + "bgp: {socket: /run/bgp.sock, prefixes: [203.0.113.0/24]}\n",
-			[]string{"2: anycast.addresses[0]: 198.51.100.1 is in none of bgp.prefixes, so no query would reach it"}},
+			[]string{"2: anycast.addresses[0]: 198.51.100.1 is in none of bgp.prefixes, so no query would reach it",
+				"3: bgp.prefixes[0]: nobody would answer in 203.0.113.0/24" + athome}},
+		{"a prefix of a family without an address", anycast + "bgp: {prefixes: [198.51.100.0/24, \"2001:db8:53::/48\"]}\n",
+			[]string{"3: bgp.prefixes[1]: nobody would answer in 2001:db8:53::/48" + athome}},
+		{"a prefix of a node on loopback", "bgp: {socket: /run/b, prefixes: [198.51.100.0/24]}\n",
+			[]string{"1: bgp.prefixes[0]: nobody would answer in 198.51.100.0/24" + athome}},
+		{"a prefix below a wildcard alone", "listen: {addresses: [0.0.0.0]}\nbgp: {prefixes: [198.51.100.0/24]}\n",
+			[]string{"2: bgp.prefixes[0]: nobody would answer in 198.51.100.0/24" + athome}},
+		{"a prefix of an address that the operator holds", "listen: {addresses: [198.51.100.1]}\nbgp: {prefixes: [198.51.100.0/24]}\n", nil},
+		{"a faulty address is not counted as missing, too", "anycast: {addresses: [198.51.100.1]}\nbgp: {prefixes: [198.51.100.0/24]}\n",
+			[]string{"1: anycast.addresses[0]: 198.51.100.1 has no /length; allowed: a global address with /32 or /128"}},
 		{"an announcement of nothing", "bgp: {socket: /run/bgp.sock}\n",
 			[]string{"1: bgp.prefixes: is empty although bgp.socket is set; allowed: at least one prefix"}},
-		{"a lease that ends before failures are seen", "bgp: {socket: /run/b, prefixes: [192.0.2.0/24], lease: 2s}\n", []string{
-			"1: bgp.lease: 2s ends before health.fall failures are seen; allowed: 2.5s at least with this health.every and health.fall"}},
+		{"a lease that ends before failures are seen", anycast + "bgp: {socket: /run/b, prefixes: [198.51.100.0/24], lease: 2s}\n", []string{
+			"3: bgp.lease: 2s ends before health.fall failures are seen; allowed: 2.5s at least with this health.every and health.fall"}},
 		{"graceful restart", "bgp: {graceful_restart: true}\n", []string{
 			"1: bgp.graceful_restart: graceful restart is refused: after a crash routers would go on sending " +
 				"queries to this node until the restart time ends"}},

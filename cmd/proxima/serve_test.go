@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"proxima/bgpctl"
+	"proxima/config"
 )
 
 // patience bounds what a test waits for. It is no measure of anything.
@@ -42,7 +44,7 @@ type node struct {
 	ended    chan error
 }
 
-func startNode(t *testing.T, more string) *node {
+func startNode(t *testing.T, more string, changes ...func(*config.Node)) *node {
 	t.Helper()
 	port, web := freePort(t), freePort(t)
 	c := mustParse(t, fmt.Sprintf(`
@@ -52,6 +54,9 @@ admin: {listen: "127.0.0.1:%d"}
 recursion: {stub: [{zone: ., servers: ["127.0.0.1@1"]}]}
 health: {every: 100ms, rise: 1}
 %s`, port, web, more))
+	for _, change := range changes {
+		change(c)
+	}
 	d, err := start(c, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
@@ -320,7 +325,9 @@ func (s *sidecar) wished(t *testing.T, w bgpctl.Wish) {
 }
 
 func startAnnounced(t *testing.T, s *sidecar) *node {
-	n := startNode(t, fmt.Sprintf("bgp: {socket: %s, prefixes: [198.51.100.0/24], lease: 1s}\n", s.path))
+	n := startNode(t, "", func(c *config.Node) { // which a file would not be allowed: nobody is in the prefix
+		c.BGP.Socket, c.BGP.Prefixes, c.BGP.Lease = s.path, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, time.Second
+	})
 	s.wished(t, bgpctl.Up)
 	await(t, "the node is ready", func() bool { status, _ := get(n.web + "/readyz"); return status == http.StatusOK })
 	return n
