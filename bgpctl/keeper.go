@@ -163,10 +163,11 @@ func (k *Keeper) Drain(ctx context.Context) error {
 // round runs the checks and tells the sidecar what follows. A failed round that
 // is forgiven tells it nothing: the lease is neither renewed nor ended.
 func (k *Keeper) round(ctx context.Context) {
-	failed := k.runChecks(ctx)
+	said := k.runChecks(ctx)
 	if ctx.Err() != nil {
 		return // it was the end of ctx that failed
 	}
+	failed := k.noteResults(said)
 	k.counters.rounds.Add(1)
 	if failed != nil {
 		k.counters.failed.Add(1)

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 var prefixes = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:53::/48")}
@@ -155,6 +158,20 @@ func TestKeeper_Down_names_the_check(t *testing.T) {
 		}
 		if w := r.last(); w.Wish != Down || w.Check != "" {
 			t.Errorf("last lease = %+v, want down and no check", w)
+		}
+	})
+}
+
+func TestKeeper_stop_fails_no_check(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.WarnLevel)
+		s := script{letters: "+~"}
+		k := mustKeeper(t, KeeperOptions{Checks: []Check{{"dns", s.run}}, Link: newRecorder(), Rise: 1, Log: zap.New(core)})
+		ctx, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond) // within the second run
+		defer cancel()
+		k.Run(ctx)
+		if r := k.Status().Checks[0]; r.Err != nil || r.Failures != 0 || logs.Len() != 0 {
+			t.Errorf("result = %+v, logs = %v; want the one of the first run, and no warning", r, logs.All())
 		}
 	})
 }

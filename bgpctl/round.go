@@ -45,17 +45,26 @@ func (r *runner) wait(ctx context.Context) error {
 }
 
 // runChecks runs all checks at the same time, for half a round at most, and
-// returns the first that failed in the order of the options, or nil.
-func (k *Keeper) runChecks(ctx context.Context) *Result {
+// returns what each said, in the order of the options.
+func (k *Keeper) runChecks(ctx context.Context) []error {
 	ctx, cancel := context.WithTimeout(ctx, k.o.Every/2)
 	defer cancel()
 	for _, r := range k.runners {
 		r.start(ctx)
 	}
-	results := make([]Result, len(k.runners)) // the old ones are with readers of Status
-	var failed *Result
+	said := make([]error, len(k.runners))
 	for i, r := range k.runners {
-		err := r.wait(ctx)
+		said[i] = r.wait(ctx)
+	}
+	return said
+}
+
+// noteResults remembers what the checks said, and returns the first that
+// failed in the order of the options, or nil.
+func (k *Keeper) noteResults(said []error) *Result {
+	results := make([]Result, len(said)) // the old ones are with readers of Status
+	var failed *Result
+	for i, err := range said {
 		results[i] = k.results[i].after(err)
 		if err != nil && failed == nil {
 			failed = &results[i]
