@@ -73,6 +73,10 @@ func (n *Node) checkUpstream(r *reader) {
 			r.fault(key, fmt.Sprintf("%s is an anycast address: the reply to it would reach another node", a),
 				"unicast addresses of this host")
 		}
+		if a.IsLoopback() && len(n.Anycast.Addresses) > 0 {
+			r.fault(key, fmt.Sprintf("%s is a loopback address: no reply from beyond this host would reach it", a),
+				"unicast addresses of this host")
+		}
 		if a.Is4() && seen4 || a.Is6() && seen6 {
 			r.fault(key, fmt.Sprintf("%s is the second source of its family", a), "one IPv4 and one IPv6 address")
 		}
@@ -157,8 +161,17 @@ func (n *Node) checkBGP(r *reader) {
 
 func (n *Node) checkAdmin(r *reader) {
 	a := n.Admin.Listen.Addr()
-	if n.service(a) || a.IsValid() && a.IsUnspecified() && len(n.Anycast.Addresses) > 0 {
+	switch {
+	case n.service(a) || a.IsValid() && a.IsUnspecified() && len(n.Anycast.Addresses) > 0:
 		r.fault("admin.listen", fmt.Sprintf("%s would open it on an anycast address", n.Admin.Listen),
 			"a loopback or unicast address of this host")
+	case a.IsValid() && n.Admin.Listen.Port() == n.Listen.Port && n.listens(a):
+		r.fault("admin.listen", fmt.Sprintf("%s is where DNS listens", n.Admin.Listen), "another address or port")
 	}
+}
+
+// listens reports whether DNS listens on a, of which a wildcard is every
+// address: the admin server's is open to both families.
+func (n *Node) listens(a netip.Addr) bool {
+	return a.IsUnspecified() || slices.Contains(n.Listen.Addresses, a) || slices.Contains(n.Listen.Addresses, wildcard(a))
 }
