@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -225,8 +226,23 @@ func TestKeeper_Drain(t *testing.T) {
 			if want.Wish == Up {
 				return obliging(want), nil
 			}
-			return Reply{}, errors.New("connection refused")
+			return Reply{}, ErrEnded
 		}, nil, 3500 * time.Millisecond}, // 3 s after 1 s, so in the round at 5 s
+		{"one that is silent may announce for as long as it likes", func(want Wanted, n int) (Reply, error) {
+			if want.Wish == Up {
+				return obliging(want), nil
+			}
+			return Reply{}, os.ErrDeadlineExceeded
+		}, nil, 10 * time.Second},
+		{"until its connection ends", func(want Wanted, n int) (Reply, error) {
+			switch {
+			case want.Wish == Up:
+				return obliging(want), nil
+			case n < 8:
+				return Reply{}, os.ErrDeadlineExceeded
+			}
+			return Reply{}, ErrEnded
+		}, nil, 4500 * time.Millisecond}, // the eighth lease is that of 6 s
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -257,6 +273,26 @@ func TestKeeper_Drain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A hung Link never replies.
+type hung struct{}
+
+func (hung) Hold(ctx context.Context, _ Wanted, _ time.Duration) (Reply, error) {
+	<-ctx.Done()
+	return Reply{}, ctx.Err()
+}
+
+func TestKeeper_Run_ends_with_an_error_if_the_sidecar_is_silent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := script{letters: "-"}
+		k := mustKeeper(t, KeeperOptions{Checks: []Check{{"dns", s.run}}, Link: hung{}})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // so that the Down of the end is the first lease
+		if err := k.Run(ctx); err == nil {
+			t.Error("Run = nil, although the sidecar has not said that nothing is announced")
+		}
+	})
 }
 
 func TestKeeper_without_a_link_watches_only(t *testing.T) {

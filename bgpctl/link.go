@@ -2,6 +2,7 @@ package bgpctl
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 )
@@ -21,6 +22,11 @@ type Wanted struct {
 type Link interface {
 	Hold(ctx context.Context, want Wanted, lease time.Duration) (Reply, error)
 }
+
+// ErrEnded, in an error of Hold, says that nobody is at the other end: the
+// sidecar's process has ended and with it the sessions that held the routes.
+// Without it an error leaves open whether they are still announced.
+var ErrEnded = errors.New("the sidecar has gone")
 
 // A Check reports why this node, not the Internet, is unfit to serve, or nil.
 type Check struct {
