@@ -26,9 +26,8 @@ type Speaker interface {
 
 // Options says where to listen and what may be announced.
 type Options struct {
-	Path    string   // of the socket
-	UIDs    []uint32 // who may connect, besides root and this process's user
-	Groups  []Group  // at least one
+	Path    string  // of the socket; root and this process's user may connect
+	Groups  []Group // at least one
 	Rules   Rules
 	Speaker Speaker     // the caller closes it after Serve
 	Log     *zap.Logger // nil = none
