@@ -116,7 +116,9 @@ type Reply struct {
 	Since     time.Time      `json:"since"` // when State was entered
 	Reason    string         `json:"reason,omitempty"`
 	Announced []netip.Prefix `json:"announced"`         // what the speaker has confirmed
-	Refused   bool           `json:"refused,omitempty"` // the lease does not count; Error says why
+	Up        int            `json:"up,omitempty"`       // BGP sessions that are established
+	Sessions  int            `json:"sessions,omitempty"` // of so many; 0 = the speaker has none, or cannot tell
+	Refused   bool           `json:"refused,omitempty"`  // the lease does not count; Error says why
 	Error     string         `json:"error,omitempty"`   // also the speaker's, of a lease that counts
 }
 

@@ -28,7 +28,7 @@ type Status struct {
 	Health   Health
 	Draining bool
 	Checks   []Result // in the order of the options
-	Sidecar  Reply    // the last; zero if there was none or the lease has run out since
+	Sidecar  Reply    // the last, with its sessions; zero if there was none or the lease has run out since
 	Heard    time.Time
 	LinkErr  error // of the last lease; nil = it was taken
 }

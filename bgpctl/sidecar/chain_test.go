@@ -162,3 +162,16 @@ func TestChain_a_late_reply_does_not_end_the_connection(t *testing.T) {
 		t.Errorf("Set was called %d times, want 1: nothing was withdrawn", n)
 	}
 }
+
+func TestChain_the_node_hears_of_the_sessions(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t, newRecorder())
+	o.Sessions = func() (up, all int) { return 1, 2 }
+	start(t, o)
+	link := bgpctl.Dial(o.Path)
+	defer link.Close()
+	want := bgpctl.Wanted{Wish: bgpctl.Up, Prefixes: prefixes}
+	if reply, err := link.Hold(t.Context(), want, bgpctl.MaxLease); err != nil || reply.Up != 1 || reply.Sessions != 2 {
+		t.Errorf("Hold = %+v, %v; want 1 of 2 sessions", reply, err)
+	}
+}
