@@ -171,7 +171,7 @@ func TestChain_the_node_hears_of_the_sessions(t *testing.T) {
 	link := bgpctl.Dial(o.Path)
 	defer link.Close()
 	want := bgpctl.Wanted{Wish: bgpctl.Up, Prefixes: prefixes}
-	if reply, err := link.Hold(t.Context(), want, bgpctl.MaxLease); err != nil || reply.Up != 1 || reply.Sessions != 2 {
+	if reply, err := link.Hold(t.Context(), want, bgpctl.MaxLease); err != nil || reply.SessionsUp != 1 || reply.Sessions != 2 {
 		t.Errorf("Hold = %+v, %v; want 1 of 2 sessions", reply, err)
 	}
 }
