@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"proxima/server/socket"
 	"proxima/wire"
 )
 
@@ -91,11 +92,12 @@ func newServer(o Options) *Server {
 	return s
 }
 
-// bind opens the sockets, TCP first (see tcpOptions).
+// bind opens the sockets, TCP first: TCP listeners share no port, which is how
+// a second server on the same address fails.
 func (s *Server) bind() error {
 	port := s.o.Port
 	for _, a := range s.o.Addresses {
-		l, err := listenTCP(netip.AddrPortFrom(a, port), int(s.o.Stall.Milliseconds()))
+		l, err := socket.ListenTCP(netip.AddrPortFrom(a, port), s.o.Stall)
 		if err != nil {
 			return err
 		}
@@ -105,8 +107,13 @@ func (s *Server) bind() error {
 	}
 	for _, at := range s.addrs {
 		for i := range s.o.Readers {
-			u, err := listenUDP(at)
+			conn, err := socket.ListenUDP(at)
 			if err != nil {
+				return err
+			}
+			u, err := newUDPSocket(conn, at.Addr())
+			if err != nil {
+				conn.Close()
 				return err
 			}
 			s.readers = append(s.readers, newReader(s, u, fmt.Sprintf("%v/%d", at, i)))
