@@ -57,13 +57,13 @@ func (s *Server) accept(l *net.TCPListener) {
 func (s *Server) admit(tcp *net.TCPConn) {
 	at := time.Now()
 	c := newConn(s, tcp, at)
-	if !s.conns.admit(c, at) {
+	if !c.table.admit(c, at) {
 		tcp.SetLinger(0)
 		tcp.Close()
 		return
 	}
 	s.streams.accepted.Add(1)
-	if s.conns.isDraining() { // which may have happened before c was there to be told
+	if c.table.isDraining() { // which may have happened before c was there to be told
 		c.drain()
 	}
 	s.tasks.Go(c.serve)

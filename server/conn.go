@@ -29,7 +29,8 @@ type conn struct {
 	server *Server
 	tcp    *net.TCPConn
 	from   netip.Addr
-	client netip.Prefix // by which it is counted
+	table  *table       // in which it is counted
+	client netip.Prefix // and by which
 
 	// Owned by serve.
 	in      *bufio.Reader
@@ -52,7 +53,7 @@ func newConn(s *Server, tcp *net.TCPConn, at time.Time) *conn {
 	c := &conn{server: s, tcp: tcp, until: at.Add(s.o.MaxAge)}
 	c.changed = sync.NewCond(&c.mu)
 	c.from = tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().WithZone("")
-	c.client = clientOf(c.from)
+	c.table, c.client = s.tableFor(c.from), clientOf(c.from)
 	c.in = bufio.NewReaderSize(tcp, prefixLen+maxQuery)
 	return c
 }
@@ -67,7 +68,7 @@ var (
 // serve answers the queries of c until one side has enough, and closes it when
 // all replies have left.
 func (c *conn) serve() {
-	defer c.server.conns.remove(c)
+	defer c.table.remove(c)
 	defer c.tcp.Close()
 	err := c.converse()
 	c.flush()
@@ -167,7 +168,7 @@ func (c *conn) wait(p *packet, at time.Time) {
 	c.mu.Lock()
 	c.inflight++
 	c.mu.Unlock()
-	s.conns.noteWork(c)
+	c.table.noteWork(c)
 	s.tasks.Go(func() {
 		reply := make([]byte, prefixLen, prefixLen+wire.PayloadSize)
 		reply = s.answer(reply, &p.query, &s.stream, at)
@@ -191,7 +192,7 @@ func (c *conn) finish(dst []byte, start int, q *wire.Query) []byte {
 	if q.Keepalive {
 		// In units of 100 ms, RFC 7828 section 3.1.
 		var timeout [2]byte
-		binary.BigEndian.PutUint16(timeout[:], uint16(min(s.conns.keepalive()/(100*time.Millisecond), 0xFFFF)))
+		binary.BigEndian.PutUint16(timeout[:], uint16(min(c.table.keepalive()/(100*time.Millisecond), 0xFFFF)))
 		dst = wire.AddOption(dst, message, wire.OptionKeepalive, timeout[:])
 	}
 	dst = s.finish(dst, message, q, &s.stream, wire.MaxMessage)
@@ -279,7 +280,7 @@ func (c *conn) rest() {
 		return
 	}
 	c.readByLocked(at.Add(c.server.o.Idle))
-	c.server.conns.noteRest(c, at)
+	c.table.noteRest(c, at)
 }
 
 // drain makes c end when it has answered what has arrived: when nothing comes

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +48,8 @@ type Server struct {
 	done    chan struct{}  // closed when Serve has nothing left to wait for
 	packets sync.Pool      // of *packet; at most MaxInflight and one for each connection are out
 
-	conns    table // TCP connections
+	conns    table // TCP connections of clients
+	own      table // and those from Options.Own
 	inflight atomic.Int64
 	panics   atomic.Uint64
 	stream   tally // TCP messages
@@ -70,6 +72,11 @@ func Listen(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	o.fitInto(files.Cur)
 	for range portTries {
 		s := newServer(o)
 		if err = s.bind(); err == nil {
@@ -89,6 +96,8 @@ func newServer(o Options) *Server {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.packets.New = func() any { return new(packet) }
 	s.conns.init(o, &s.streams)
+	o.MaxConns, o.MaxConnsPerClient = ownConns, ownConns
+	s.own.init(o, &s.streams)
 	return s
 }
 
@@ -120,6 +129,14 @@ func (s *Server) bind() error {
 		}
 	}
 	return nil
+}
+
+// tableFor returns the table in which connections from a are counted.
+func (s *Server) tableFor(a netip.Addr) *table {
+	if slices.Contains(s.o.Own, a) {
+		return &s.own
+	}
+	return &s.conns
 }
 
 // Addrs returns the addresses and the port that Listen bound, in the order of
@@ -217,6 +234,7 @@ func (s *Server) drain() {
 		l.SetDeadline(time.Unix(1, 0)) // fails only if the listener is closed, which ends it too
 	}
 	s.conns.drain()
+	s.own.drain()
 }
 
 // Close ends the service at once: sockets are closed, and the contexts of
@@ -245,6 +263,7 @@ func (s *Server) closeAll() {
 		l.Close()
 	}
 	s.conns.close()
+	s.own.close()
 }
 
 // Stuck returns an error that names a reader which, as of at, has been inside

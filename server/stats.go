@@ -74,7 +74,7 @@ func (s *Server) Stats() Stats {
 	sum := Stats{
 		Inflight:    int(s.inflight.Load()),
 		Panics:      s.panics.Load(),
-		Conns:       s.conns.size(),
+		Conns:       s.conns.size() + s.own.size(),
 		Accepted:    s.streams.accepted.Load(),
 		AcceptError: s.streams.acceptErr.Load(),
 		ConnsFull:   s.streams.full.Load(),
