@@ -21,14 +21,9 @@ type Budget struct {
 // NewBudget returns the full purse of one client query.
 func NewBudget() *Budget {
 	return &Budget{
-		Exchanges: maxExchanges,
-		Octets:    maxOctets,
-		Aliases:   maxAliases,
-		Depth:     maxDepth,
-		Lookups:   maxLookups,
-		Empty:     maxEmptyLookups,
-		names:     make(map[string]int),
-		faults:    make(map[string]int),
+		Exchanges: maxExchanges, Octets: maxOctets, Aliases: maxAliases,
+		Depth: maxDepth, Lookups: maxLookups, Empty: maxEmptyLookups,
+		names: make(map[string]int), faults: make(map[string]int),
 	}
 }
 

@@ -1,6 +1,7 @@
 package iterate
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -77,8 +78,7 @@ func classify(q dns.Question, reply *dns.Msg, cut *Cut) verdict {
 	return classifyEmpty(q, reply, cut)
 }
 
-// classifyEmpty judges a reply that has nothing about q's name in its answer
-// section.
+// classifyEmpty judges a reply without an answer to q or an alias.
 func classifyEmpty(q dns.Question, reply *dns.Msg, cut *Cut) verdict {
 	if reply.Rcode == dns.RcodeYXDomain {
 		return verdict{reason: "YXDOMAIN without a DNAME that says so", broken: true}
@@ -114,7 +114,7 @@ func unusable(q dns.Question, reply *dns.Msg, cut *Cut) string {
 	switch reply.Rcode {
 	case dns.RcodeSuccess, dns.RcodeNameError, dns.RcodeYXDomain:
 	default:
-		return rcodeName(reply.Rcode)
+		return cmp.Or(dns.RcodeToString[reply.Rcode], fmt.Sprintf("RCODE%d", reply.Rcode))
 	}
 	return ""
 }
@@ -129,16 +129,7 @@ func isSecondHand(reply *dns.Msg, cut *Cut) bool {
 	return !cut.recursive && !reply.Authoritative && reply.RecursionAvailable
 }
 
-// rcodeName names a response code.
-func rcodeName(rcode int) string {
-	if name, ok := dns.RcodeToString[rcode]; ok {
-		return name
-	}
-	return fmt.Sprintf("RCODE%d", rcode)
-}
-
-// delegation reads a referral from zone on the way to q's name. Without one,
-// the verdict is empty.
+// delegation reads a referral from zone on the way to q's name, if there is one.
 func delegation(q dns.Question, reply *dns.Msg, zone string) verdict {
 	v := verdict{ttl: maxUint31}
 	for _, rr := range reply.Ns {
@@ -200,8 +191,7 @@ func (v *verdict) readGlue(extra []dns.RR, zone string) map[string][]netip.Addr 
 	return glue
 }
 
-// findSOA returns the SOA of a zone that may deny name, and its signatures; nil
-// if there is none.
+// findSOA returns the signed SOA of a zone that may deny name, if there is one.
 func findSOA(name string, rrs []dns.RR, zone string) []dns.RR {
 	for _, rr := range rrs {
 		soa, ok := rr.(*dns.SOA)
@@ -218,37 +208,30 @@ func findSOA(name string, rrs []dns.RR, zone string) []dns.RR {
 
 // proofs returns the NSEC and NSEC3 records inside zone, with their signatures.
 func proofs(rrs []dns.RR, zone string) []dns.RR {
-	var out []dns.RR
-	for _, rr := range rrs {
-		if !isProof(covered(rr)) || rr.Header().Class != dns.ClassINET {
-			continue
-		}
-		if dns.IsSubDomain(zone, dns.CanonicalName(rr.Header().Name)) && len(out) < maxRRset {
-			out = append(out, rr)
-		}
-	}
-	return out
+	return filter(rrs, func(rr dns.RR) bool {
+		return isProof(covered(rr)) && dns.IsSubDomain(zone, dns.CanonicalName(rr.Header().Name))
+	})
 }
 
-// delegationProofs returns the DS set of child or the proofs of its absence,
-// with signatures.
+// delegationProofs returns the signed DS set of child or proofs of its absence.
 func delegationProofs(rrs []dns.RR, zone, child string) []dns.RR {
-	out := proofs(rrs, zone)
-	for _, rr := range rrs {
-		if covered(rr) == dns.TypeDS && rr.Header().Class == dns.ClassINET &&
-			dns.CanonicalName(rr.Header().Name) == child && len(out) < maxRRset {
-			out = append(out, rr)
-		}
-	}
-	return out
+	return append(proofs(rrs, zone), filter(rrs, func(rr dns.RR) bool {
+		return covered(rr) == dns.TypeDS && dns.CanonicalName(rr.Header().Name) == child
+	})...)
 }
 
 // signatures returns the RRSIG records over typ at name.
 func signatures(rrs []dns.RR, name string, typ uint16) []dns.RR {
-	var out []dns.RR
+	return filter(rrs, func(rr dns.RR) bool {
+		sig, ok := rr.(*dns.RRSIG)
+		return ok && sig.TypeCovered == typ && dns.CanonicalName(sig.Hdr.Name) == name
+	})
+}
+
+// filter returns the records of class IN that are wanted, maxRRset at most.
+func filter(rrs []dns.RR, wanted func(dns.RR) bool) (out []dns.RR) {
 	for _, rr := range rrs {
-		if sig, ok := rr.(*dns.RRSIG); ok && sig.TypeCovered == typ && sig.Hdr.Class == dns.ClassINET &&
-			dns.CanonicalName(sig.Hdr.Name) == name && len(out) < maxRRset {
+		if len(out) < maxRRset && rr.Header().Class == dns.ClassINET && wanted(rr) {
 			out = append(out, rr)
 		}
 	}
@@ -271,21 +254,20 @@ func strictlyBelow(zone, name string) bool { return name != zone && dns.IsSubDom
 
 // addressOf returns the address in an A or AAAA record.
 func addressOf(rr dns.RR) (netip.Addr, bool) {
+	var octets []byte
 	switch rr := rr.(type) {
 	case *dns.A:
-		addr, ok := netip.AddrFromSlice(rr.A)
-		return addr.Unmap(), ok
+		octets = rr.A
 	case *dns.AAAA:
-		addr, ok := netip.AddrFromSlice(rr.AAAA)
-		return addr.Unmap(), ok
+		octets = rr.AAAA
 	}
-	return netip.Addr{}, false
+	addr, ok := netip.AddrFromSlice(octets)
+	return addr.Unmap(), ok
 }
 
 const maxUint31 = 1<<31 - 1
 
-// ttlOf returns the record's TTL; one with the top bit set is 0, RFC 2181
-// section 8.
+// ttlOf returns the TTL, 0 if the top bit is set: RFC 2181 section 8.
 func ttlOf(rr dns.RR) uint32 {
 	if ttl := rr.Header().Ttl; ttl <= maxUint31 {
 		return ttl

@@ -76,9 +76,9 @@ func (v *verdict) words() string {
 	case alias:
 		return strings.TrimSpace(fmt.Sprintf("alias to %s: %s; %s", v.target, names(v.answer), names(v.authority)))
 	case denial:
-		return strings.TrimSpace(fmt.Sprintf("denial %s: %s", rcodeName(v.rcode), names(v.authority)))
+		return strings.TrimSpace(fmt.Sprintf("denial %s: %s", dns.RcodeToString[v.rcode], names(v.authority)))
 	}
-	return strings.TrimSpace(fmt.Sprintf("answer %s: %s; %s", rcodeName(v.rcode), names(v.answer), names(v.authority)))
+	return strings.TrimSpace(fmt.Sprintf("answer %s: %s; %s", dns.RcodeToString[v.rcode], names(v.answer), names(v.authority)))
 }
 
 const (

@@ -35,8 +35,7 @@ func (w *Walker) strike(l limit, name string) *Error {
 	if l == limitCycle || l == limitReferrals || l == limitFaults {
 		code = wire.EDENoReachableAuthority
 	}
-	spent := l == limitExchanges || l == limitOctets
-	return &Error{Name: name, Code: code, Reason: "work limit: " + l.String(), spent: spent}
+	return &Error{Name: name, Code: code, Reason: "work limit: " + l.String(), spent: l == limitExchanges || l == limitOctets}
 }
 
 // A tally counts what came of asking the servers of one cut.

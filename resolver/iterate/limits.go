@@ -21,13 +21,11 @@ const (
 	// greatest messages, or a hundred common ones.
 	maxOctets = 128 << 10
 
-	// maxAliases bounds the CNAME and DNAME steps. 11, as Unbound and BIND;
-	// RFC 1034 section 3.6.2 wants chains followed and loops signalled, but
-	// names no number.
+	// maxAliases bounds the CNAME and DNAME steps. 11, as Unbound and BIND; RFC
+	// 1034 section 3.6.2 wants chains followed, but names no number.
 	maxAliases = 11
 
-	// maxDepth bounds how deep questions for the addresses of name servers may
-	// nest. 7, BIND's number.
+	// maxDepth bounds how deep questions for servers' addresses nest. 7, as BIND.
 	maxDepth = 7
 
 	// maxLookups bounds the name servers whose addresses are looked up. 10, as
@@ -59,8 +57,7 @@ const (
 	// are drawn. 100: the greatest sets in use have some 30; 1,500 are an attack.
 	maxReferredServers = 100
 
-	// maxAddresses bounds the addresses of one name server. 6, as BIND: three of
-	// each family.
+	// maxAddresses bounds the addresses of a server. 6, as BIND: 3 of each family.
 	maxAddresses = 6
 
 	// maxZoneAddresses bounds the different addresses of a cut. 26: 13 servers,
@@ -91,8 +88,7 @@ const (
 	minMaxTTL     = time.Second
 	maxMaxTTL     = 7 * 24 * time.Hour
 
-	// maxNegativeTTL caps how long a denial is believed. An hour; RFC 2308
-	// section 5 allows three.
+	// maxNegativeTTL caps how long a denial is believed: below the 3 h of RFC 2308 section 5.
 	maxNegativeTTL = time.Hour
 
 	// bareDenialTTL is the life of a denial without SOA, which says nothing of
@@ -100,8 +96,7 @@ const (
 	// spare the server its repetition.
 	bareDenialTTL = 5 * time.Second
 
-	// maxStale bounds Options.Stale. RFC 8767 section 5 thinks of one to three
-	// days.
+	// maxStale bounds Options.Stale. RFC 8767 section 5 thinks of 1 to 3 days.
 	maxStale = 7 * 24 * time.Hour
 
 	// streamTimeout bounds one exchange over TCP: three round trips to a far
@@ -115,8 +110,7 @@ const (
 	// primeTimeout bounds the question for the root's own servers.
 	primeTimeout = 1500 * time.Millisecond
 
-	// hintsLife is how long the hints serve after priming failed, before it is
-	// tried again.
+	// hintsLife is how long the hints serve when priming failed, until it is tried again.
 	hintsLife = 10 * time.Second
 
 	// lookupStagger is how long a lookup of a server's addresses may take before
@@ -130,14 +124,12 @@ const (
 	// top-level domain and what a public resolver has in use.
 	cutTableSize = 65_536
 
-	// plainTableSize is how many servers without EDNS are remembered. They are
-	// few.
+	// plainTableSize is how many servers without EDNS are remembered: they are few.
 	plainTableSize = 1_024
 )
 
 // lookupsAtOnce is how many lookups of server addresses may be under way at
-// each depth of the tree; deeper it is one. Unbound's "target fetch policy"
-// falls in the same way, so that the tree does not widen as it deepens.
+// each depth, deeper one, as Unbound's "target fetch policy": the tree narrows.
 var lookupsAtOnce = [...]int{3, 2, 1}
 
 // A limit is one that can end a query. Each has a counter.
@@ -154,14 +146,13 @@ const (
 	limitLookups
 	limitReferrals
 	limitFaults
-	limitRRset
 	limits
 )
 
 // limitNames name the limits for counters and for people.
 var limitNames = [limits]string{
 	"exchanges", "exchanges per name", "octets received", "aliases", "alias loop", "nesting",
-	"cyclic delegation", "server lookups", "referrals", "faults", "records per set",
+	"cyclic delegation", "server lookups", "referrals", "faults",
 }
 
 // String returns the limit's name.

@@ -69,20 +69,17 @@ func (w *Walker) prime(ctx context.Context) error {
 // without any: RFC 9609 section 4.2 lets servers leave out what does not fit.
 func (w *Walker) withHints(v *verdict) *verdict {
 	for _, s := range w.hints.Servers {
-		if len(v.glue[s.Name]) > 0 {
+		if v.glue == nil || len(v.glue[s.Name]) > 0 {
 			continue
 		}
 		for _, addr := range s.Addrs {
-			if v.glue != nil {
-				v.glue[s.Name] = append(v.glue[s.Name], addr.Addr())
-			}
+			v.glue[s.Name] = append(v.glue[s.Name], addr.Addr())
 		}
 	}
 	return v
 }
 
-// hintsCut makes the cut of the hints. Its lease is over from the start, so
-// that the first walk primes.
+// hintsCut makes the cut of the hints. Its lease is over: the first walk primes.
 func (w *Walker) hintsCut(hints []anchor.Server) *Cut {
 	cut := &Cut{Zone: "."}
 	for _, h := range hints {

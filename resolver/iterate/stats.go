@@ -33,12 +33,10 @@ type counts struct {
 func (w *Walker) Stats() Stats {
 	c := &w.counts
 	s := Stats{
-		Lookups: c.lookups.Load(), Failures: c.failures.Load(),
-		Exchanges: c.exchanges.Load(), Streams: c.streams.Load(), Plain: c.plain.Load(),
-		Timeouts: c.timeouts.Load(), Faults: c.faults.Load(), Lame: c.lame.Load(),
-		Referrals: c.referrals.Load(), Aliases: c.aliases.Load(),
-		Servers: c.servers.Load(), Primes: c.primes.Load(), Cuts: w.cuts.Len(),
-		Limits: make(map[string]uint64, limits),
+		Lookups: c.lookups.Load(), Failures: c.failures.Load(), Exchanges: c.exchanges.Load(), Streams: c.streams.Load(),
+		Plain: c.plain.Load(), Timeouts: c.timeouts.Load(), Faults: c.faults.Load(), Lame: c.lame.Load(),
+		Referrals: c.referrals.Load(), Aliases: c.aliases.Load(), Servers: c.servers.Load(), Primes: c.primes.Load(),
+		Cuts: w.cuts.Len(), Limits: make(map[string]uint64, limits),
 	}
 	for l := range limits {
 		s.Limits[l.String()] = c.limits[l].Load()

@@ -79,8 +79,7 @@ func (t *task) follow(ctx context.Context, q dns.Question, path []string) (*repl
 	return r, nil
 }
 
-// partial is the error that ends an alias chain, of which it keeps the part
-// that was followed.
+// partial is the error that ends a chain, of which it keeps what was followed.
 func (w *Walker) partial(l limit, q dns.Question, chain []dns.RR) *Error {
 	e := w.strike(l, q.Name)
 	e.Chain = chain
@@ -182,8 +181,5 @@ func (w *Walker) learn(parent *Cut, v *verdict, at time.Time) *Cut {
 
 // late is the error when time ran out while name was being resolved.
 func late(name string) *Error {
-	return &Error{
-		Name: name, Code: wire.EDENoReachableAuthority, spent: true,
-		Reason: "no answer in time",
-	}
+	return &Error{Name: name, Code: wire.EDENoReachableAuthority, Reason: "no answer in time", spent: true}
 }

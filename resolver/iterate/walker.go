@@ -18,8 +18,10 @@ import (
 	crand "crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -217,14 +219,7 @@ func (w *Walker) configure(z Zone) {
 
 // Zones returns the names of the configured zones, in no order.
 func (w *Walker) Zones() []string {
-	names := make([]string, 0, len(w.stubs)+len(w.forwards))
-	for name := range w.stubs {
-		names = append(names, name)
-	}
-	for name := range w.forwards {
-		names = append(names, name)
-	}
-	return names
+	return slices.AppendSeq(slices.Collect(maps.Keys(w.stubs)), maps.Keys(w.forwards))
 }
 
 // Lookup resolves q, whose name may be in any letter case, and returns the
