@@ -18,13 +18,14 @@ func (w *Walker) compose(q dns.Question, r *reply, at time.Time) (*cache.Answer,
 	m := dns.Msg{Compress: true, Question: []dns.Question{q}}
 	m.Response, m.RecursionAvailable, m.Rcode = true, true, r.rcode
 	longest := uint32(w.maxTTL / time.Second)
-	m.Answer = w.dress(r.answer, longest)
 	meta := cache.Meta{At: at, Stale: w.stale}
-	if lasting, ok := denialTTL(r); ok {
-		longest = min(longest, lasting)
-		meta.TTL = bareDenialTTL
+	lasting, ok := denialTTL(r)
+	if !ok && r.denies(q.Qtype) {
+		longest = uint32(bareDenialTTL / time.Second)
+		meta.TTL, meta.Stale = bareDenialTTL, 0
 	}
-	m.Ns = w.dress(r.authority, longest)
+	m.Answer = w.dress(r.answer, longest)
+	m.Ns = w.dress(r.authority, min(longest, lasting))
 	packet, err := m.Pack()
 	if err != nil {
 		return nil, &Error{Name: q.Name, Code: wire.EDEInvalidData, Reason: fmt.Sprintf("answer cannot be written: %v", err)}
@@ -51,14 +52,20 @@ func (w *Walker) dress(rrs []dns.RR, longest uint32) []dns.RR {
 
 // denialTTL returns, in seconds, how long a denial lasts: the SOA's own TTL or
 // its MINIMUM, whichever is less (RFC 2308 section 5), but never more than an
-// hour. ok is false if r denies nothing.
+// hour. ok is false if there is no SOA, which says so.
 func denialTTL(r *reply) (ttl uint32, ok bool) {
 	for _, rr := range r.authority {
 		if soa, isSOA := rr.(*dns.SOA); isSOA {
 			return min(ttlOf(soa), soa.Minttl, uint32(maxNegativeTTL/time.Second)), true
 		}
 	}
-	return uint32(maxNegativeTTL / time.Second), r.rcode == dns.RcodeNameError || len(r.answer) == 0
+	return maxUint31, false
+}
+
+// denies reports whether r denies records of typ, maybe at the end of aliases.
+func (r *reply) denies(typ uint16) bool {
+	data := func(rr dns.RR) bool { return rr.Header().Rrtype == typ }
+	return r.rcode == dns.RcodeNameError || r.rcode == dns.RcodeSuccess && !slices.ContainsFunc(r.answer, data)
 }
 
 // remember stores the answer to a question that came up on the way.

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"proxima/cache"
 	"proxima/test/sim"
 
 	"github.com/miekg/dns"
@@ -26,6 +27,9 @@ func TestWalker_compose_life(t *testing.T) {
 		{"but not longer than an hour", 3, "", "example. 86400 SOA a. b. 1 2 3 4 86400\n", time.Hour},
 		{"nor than its proofs", 0, "", "example. 600 SOA a. b. 1 2 3 4 300\nexample. 100 NSEC b.example. A\n", 100 * time.Second},
 		{"without SOA it lives for 5 s", 3, "", "", 5 * time.Second},
+		{"behind an alias too", 3, "a.example. 60 CNAME b.example.\n", "", 5 * time.Second},
+		{"and if only the type is denied", 0, "a.example. 60 CNAME b.example.\n", "", 5 * time.Second},
+		{"a DNAME that makes the name too long denies nothing", 6, "example. 60 DNAME b.example.\n", "", 60 * time.Second},
 		{"a denial behind an alias ends with the alias", 3, "a.example. 60 CNAME b.example.\n", "example. 600 SOA a. b. 1 2 3 4 300\n", 60 * time.Second},
 	}
 	for _, tt := range tests {
@@ -39,6 +43,33 @@ func TestWalker_compose_life(t *testing.T) {
 			}
 			if got := a.Expires().Sub(at); got != tt.want {
 				t.Errorf("lives for %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestWalker_compose_stale(t *testing.T) {
+	tests := []struct {
+		name      string
+		answer    string
+		authority string
+		want      cache.State
+	}{
+		{"a denial with SOA", "", "example. 5 SOA a. b. 1 2 3 4 5\n", cache.Stale},
+		{"none without", "", "", cache.Dead},
+		{"nor behind an alias", "a.example. 60 CNAME b.example.\n", "", cache.Dead},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := mustWalker(t, sim.New(1), func(o *Options) { o.Stale = time.Hour })
+			at := time.Now()
+			r := &reply{rcode: dns.RcodeNameError, answer: mustRecords(t, tt.answer), authority: mustRecords(t, tt.authority)}
+			a, err := w.compose(mustQuestion(t, "a.example. A"), r, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := a.State(at.Add(6 * time.Second)); got != tt.want {
+				t.Errorf("State after 6 s = %v, want %v", got, tt.want)
 			}
 		})
 	}
