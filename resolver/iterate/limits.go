@@ -107,6 +107,10 @@ const (
 	// minute, so that a forged FORMERR does little (CVE-2026-52690).
 	plainLife = time.Minute
 
+	// firstTimeout bounds how long the servers of a zone that is First are asked:
+	// the walk then has 2.9 s left of the client's patience.
+	firstTimeout = 1500 * time.Millisecond
+
 	// primeTimeout bounds the question for the root's own servers.
 	primeTimeout = 1500 * time.Millisecond
 

@@ -97,8 +97,13 @@ func leadsTo(chain []dns.RR, name string) bool {
 // business it is.
 func (t *task) find(ctx context.Context, q dns.Question) (*verdict, error) {
 	if z, ok := t.w.forwarder(q); ok {
-		v, err := t.ask(ctx, z.cut, q, maxFaults)
-		if err == nil || !z.first || ctx.Err() != nil {
+		if !z.first {
+			return t.ask(ctx, z.cut, q, maxFaults)
+		}
+		within, cancel := context.WithTimeout(ctx, firstTimeout)
+		v, err := t.ask(within, z.cut, q, maxFaults)
+		cancel()
+		if err == nil || ctx.Err() != nil {
 			return v, err
 		}
 	}
