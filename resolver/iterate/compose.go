@@ -80,7 +80,7 @@ func (w *Walker) remember(q dns.Question, r *reply, at time.Time) {
 func (w *Walker) recall(q dns.Question, at time.Time) *reply {
 	var space [wire.MaxName + 1]byte
 	end, err := dns.PackDomainName(q.Name, space[:], 0, nil, false)
-	if err != nil {
+	if err != nil || q.Qtype == dns.TypeCAA || q.Qtype == dns.TypeURI { // miekg/dns would change their texts
 		return nil
 	}
 	a := w.cache.Get(space[:end], q.Qtype, q.Qclass)

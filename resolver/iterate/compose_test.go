@@ -89,6 +89,11 @@ func TestWalker_recall(t *testing.T) {
 		if r := w.recall(q, time.Now()); r != nil {
 			t.Errorf("after 60 of 60 s: %+v", r)
 		}
+		caa := dns.Question{Name: "a.example.", Qtype: dns.TypeCAA, Qclass: dns.ClassINET}
+		w.remember(caa, &reply{answer: mustRecords(t, "a.example. 60 CAA 0 issue \"b.example\"\n")}, time.Now())
+		if r := w.recall(caa, time.Now()); r != nil {
+			t.Errorf("a type whose records would change: %+v", r)
+		}
 		if r := w.recall(dns.Question{Name: "a.example.", Qtype: dns.TypeMX, Qclass: dns.ClassINET}, time.Now()); r != nil {
 			t.Errorf("another type: %+v", r)
 		}
