@@ -73,12 +73,12 @@ func (w *Walker) next(from, tried []netip.AddrPort) (netip.AddrPort, time.Durati
 func (a *asking) try(ctx context.Context, to netip.AddrPort, timeout time.Duration) (*verdict, error) {
 	w := a.t.w
 	began := time.Now()
-	plain := w.isPlain(to)
+	known := w.isPlain(to)
+	plain := known
 	reply, err := a.exchange(ctx, to, timeout, plain, false)
 	rtt := time.Since(began)
 	if reply != nil && !plain && rejectsEDNS(reply) {
 		plain = true
-		w.plain.Add(to, time.Now().Add(plainLife))
 		reply, err = a.exchange(ctx, to, timeout, plain, false)
 	}
 	if reply != nil && reply.Truncated && !a.streams[to] {
@@ -89,6 +89,9 @@ func (a *asking) try(ctx context.Context, to netip.AddrPort, timeout time.Durati
 		return nil, err
 	}
 	v := classify(a.q, reply, a.cut)
+	if plain && !known && v.kind != lame { // so it was EDNS that it did not know
+		w.plain.Add(to, time.Now().Add(plainLife))
+	}
 	outcome := selection.Answered
 	switch {
 	case v.kind == lame && v.broken:
