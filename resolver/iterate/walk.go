@@ -48,7 +48,7 @@ func (t *task) resolve(ctx context.Context, q dns.Question, path []string) (*rep
 		return r, nil
 	}
 	path = append(path, q.Name)
-	if slices.Contains(path, v.target) || leadsTo(v.answer, v.target) {
+	if slices.Contains(path, v.target) || slices.Contains(aliases(v.answer), v.target) {
 		return nil, t.w.partial(limitAliasLoop, q, v.answer)
 	}
 	rest, err := t.follow(ctx, dns.Question{Name: v.target, Qtype: q.Qtype, Qclass: q.Qclass}, path)
@@ -69,6 +69,9 @@ func (t *task) resolve(ctx context.Context, q dns.Question, path []string) (*rep
 // A new answer is stored.
 func (t *task) follow(ctx context.Context, q dns.Question, path []string) (*reply, error) {
 	if r := t.w.recall(q, time.Now()); r != nil {
+		if !t.b.alias(len(aliases(r.answer))) {
+			return nil, t.w.partial(limitAliases, q, r.answer)
+		}
 		return r, nil
 	}
 	r, err := t.resolve(ctx, q, path)
@@ -86,11 +89,14 @@ func (w *Walker) partial(l limit, q dns.Question, chain []dns.RR) *Error {
 	return e
 }
 
-// leadsTo reports whether name is the owner of one of the aliases.
-func leadsTo(chain []dns.RR, name string) bool {
-	return slices.ContainsFunc(chain, func(rr dns.RR) bool {
-		return rr.Header().Rrtype == dns.TypeCNAME && dns.CanonicalName(rr.Header().Name) == name
-	})
+// aliases returns the names in a chain that stand for others.
+func aliases(chain []dns.RR) (names []string) {
+	for _, rr := range chain {
+		if rr.Header().Rrtype == dns.TypeCNAME {
+			names = append(names, dns.CanonicalName(rr.Header().Name))
+		}
+	}
+	return names
 }
 
 // find returns the answer, denial or alias for q from the servers whose
