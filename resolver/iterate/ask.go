@@ -150,7 +150,7 @@ func (a *asking) exchange(ctx context.Context, to netip.AddrPort, timeout time.D
 // blame tells what an exchange that failed otherwise than by silence says of
 // the server: nothing if this host had no socket for it (EMFILE and its like),
 // no more than a network that refuses if the kernel says so, else that it
-// broke off or answered nonsense.
+// refused or broke off a stream or answered nonsense.
 func blame(err error) (o selection.Outcome, theirs bool) {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
@@ -159,6 +159,8 @@ func blame(err error) (o selection.Outcome, theirs bool) {
 	switch errno {
 	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN:
 		return 0, false
+	case syscall.ECONNREFUSED, syscall.ECONNRESET: // over UDP these are but ICMP, which nobody believes
+		return selection.Broken, true
 	}
 	return selection.Refused, true
 }
