@@ -11,8 +11,8 @@ type Budget struct {
 	Octets    int        // received
 	Aliases   int        // CNAME and DNAME steps
 	Depth     int        // nested sub-questions
-	Lookups   int        // name servers whose addresses are looked up
-	Empty     int        // of these, so many may have none
+	Lookups   int        // lookups of name servers' addresses
+	Empty     int        // name servers that may have none
 
 	names  map[string]int // exchanges so far, by name
 	faults map[string]int // tries in vain in a row, by Cut.key
@@ -61,7 +61,7 @@ func (b *Budget) alias(n int) (ok bool) {
 	return b.Aliases >= 0
 }
 
-// lookup pays for looking up the addresses of one name server.
+// lookup pays for one lookup of a name server's addresses.
 func (b *Budget) lookup() (ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -72,7 +72,7 @@ func (b *Budget) lookup() (ok bool) {
 	return true
 }
 
-// foundNothing notes that a lookup was empty.
+// foundNothing notes that a name server has no address.
 func (b *Budget) foundNothing() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -28,11 +28,12 @@ const (
 	// maxDepth bounds how deep questions for servers' addresses nest. 7, as BIND.
 	maxDepth = 7
 
-	// maxLookups bounds the name servers whose addresses are looked up. 10, as
-	// PowerDNS (NXNS, CVE-2020-12662).
+	// maxLookups bounds the lookups of name servers' addresses, one for each
+	// family of each server: 10, as PowerDNS (NXNS, CVE-2020-12662). Not the
+	// queries for them: a long name takes several, all out of maxExchanges.
 	maxLookups = 10
 
-	// maxEmptyLookups ends these lookups when so many found no address. 5, as
+	// maxEmptyLookups ends them when so many servers had no address at all. 5, as
 	// Unbound and Knot Resolver: names that somebody made up have none.
 	maxEmptyLookups = 5
 
