@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"proxima/cache"
@@ -87,8 +88,15 @@ func (r *Resolver) fly(key question, f *flight) {
 	close(f.landed)
 }
 
-// lookup walks for the question.
-func (r *Resolver) lookup(ctx context.Context, key question) (*cache.Answer, error) {
+// lookup walks for the question. A panic costs this question and nothing else:
+// if it ended the process, one question would end all nodes, one after another.
+func (r *Resolver) lookup(ctx context.Context, key question) (a *cache.Answer, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.counts.panics.Add(1)
+			a, err = nil, fmt.Errorf("resolver: panic: %v", v)
+		}
+	}()
 	return r.walker.Lookup(ctx, key.dns(), iterate.NewBudget())
 }
 

@@ -28,7 +28,10 @@ var (
 )
 
 // testInternet has a root and example., each on one address.
-func testInternet() *sim.Internet {
+func testInternet() *sim.Internet { return testInternetWith("") }
+
+// testInternetWith has more records in example.
+func testInternetWith(records string) *sim.Internet {
 	n := sim.New(1)
 	n.RoundTrip(10 * time.Millisecond)
 	n.Zone(".", "@ 86400 NS a.root-servers.example.\na.root-servers.example. 86400 A 192.0.2.1\nexample. NS ns.example.\nns.example. A 192.0.2.2\n", rootAddr)
@@ -39,7 +42,7 @@ www 60 A 192.0.2.80
 never 0 A 192.0.2.81
 loop 60 CNAME loop2
 loop2 60 CNAME loop
-`, tldAddr)
+`+records, tldAddr)
 	return n
 }
 

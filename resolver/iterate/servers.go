@@ -106,6 +106,7 @@ type lookup struct {
 	addrs []netip.AddrPort
 	gone  bool // the name does not exist
 	err   error
+	panic any // what it ended with, if it did not return
 }
 
 // more looks up addresses until there is a new one, and reports whether there
@@ -133,6 +134,9 @@ func (s *servers) more(ctx context.Context) (found bool, err error) {
 		select {
 		case l := <-results:
 			busy--
+			if l.panic != nil {
+				panic(l.panic) // for who waits for the whole question
+			}
 			s.take(l)
 			if spent(l.err) {
 				return false, l.err
@@ -166,12 +170,15 @@ func (s *servers) launch(ctx context.Context, results chan<- lookup, running *sy
 	q := s.lookups[0]
 	s.lookups = s.lookups[1:]
 	running.Go(func() {
-		r, err := s.t.below(ctx, q)
-		l := lookup{q: q, err: err}
-		if err == nil {
+		l := lookup{q: q}
+		defer func() {
+			l.panic = recover()
+			results <- l
+		}()
+		var r *reply
+		if r, l.err = s.t.below(ctx, q); l.err == nil {
 			l.addrs, l.gone = s.t.w.addresses(r), r.rcode == dns.RcodeNameError
 		}
-		results <- l
 	})
 	return busy + 1
 }
