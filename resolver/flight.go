@@ -76,7 +76,10 @@ func (r *Resolver) fly(key question, f *flight) {
 	if err != nil {
 		r.counts.failed.Add(1)
 		a = r.failure(key, err, time.Now())
-		r.failures.Put(a)
+		var known *iterate.Error
+		if !errors.As(err, &known) || !known.Local {
+			r.failures.Put(a)
+		}
 		f.failed = true
 	} else {
 		r.cache.Put(a)

@@ -2,7 +2,9 @@ package resolver
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,4 +52,33 @@ func TestResolver_survivesPanics(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A busy internet is one for which there are no sockets until a time.
+type busy struct {
+	*sim.Internet
+	until time.Time
+}
+
+func (b *busy) Exchange(ctx context.Context, to netip.AddrPort, q *dns.Msg, stream bool) (*dns.Msg, error) {
+	if time.Now().Before(b.until) {
+		return nil, fmt.Errorf("upstream: %w", syscall.EMFILE)
+	}
+	return b.Internet.Exchange(ctx, to, q, stream)
+}
+
+func TestResolver_forgetsItsOwnFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &busy{Internet: testInternet()}
+		r := mustResolver(t, b)
+		mustAnswer(t, r, "ns.example. A")
+		b.until = time.Now().Add(time.Millisecond)
+		if got, want := mustAnswer(t, r, "www.example. A"), "SERVFAIL EDE 0"; got != want {
+			t.Errorf("without sockets: got %s, want %s", got, want)
+		}
+		time.Sleep(time.Millisecond)
+		if got, want := mustAnswer(t, r, "www.example. A"), "NOERROR; www.example. 60 IN A 192.0.2.80"; got != want {
+			t.Errorf("with sockets again: got %s, want %s", got, want)
+		}
+	})
 }

@@ -140,9 +140,11 @@ func (a *asking) exchange(ctx context.Context, to netip.AddrPort, timeout time.D
 	default:
 		w.counts.faults.Add(1)
 		a.tally.faults++
-		if outcome, theirs := blame(err); theirs {
-			w.selection.Note(to, outcome, 0, time.Now())
+		outcome, theirs := blame(err)
+		if !theirs {
+			return nil, &Error{Name: a.t.q.Name, Code: wire.EDEOther, Reason: "no socket", Local: true, spent: true}
 		}
+		w.selection.Note(to, outcome, 0, time.Now())
 	}
 	return nil, nil
 }

@@ -14,6 +14,7 @@ type Error struct {
 	Code   uint16   // RFC 8914 INFO-CODE
 	Reason string   // for the client
 	Chain  []dns.RR // the aliases that were followed until it failed
+	Local  bool     // it is this host that lacks something: not to be remembered
 
 	spent bool // the Budget or the time is gone: asking otherwise is no use
 }
