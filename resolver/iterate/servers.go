@@ -2,6 +2,7 @@ package iterate
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"sync"
@@ -206,7 +207,12 @@ func (t *task) below(ctx context.Context, q dns.Question) (*reply, error) {
 	}
 	t.w.counts.servers.Add(1)
 	child := &task{w: t.w, b: t.b, q: q, depth: t.depth + 1, up: t}
-	return child.follow(ctx, q, nil)
+	r, err := child.follow(ctx, q, nil)
+	var e *Error
+	if errors.As(err, &e) {
+		e.Chain = nil // the client did not ask about the server
+	}
+	return r, err
 }
 
 // seeks reports whether a task above t, or t itself, is already looking for
