@@ -184,13 +184,14 @@ func (s *servers) launch(ctx context.Context, results chan<- lookup, running *sy
 	return busy + 1
 }
 
-// take takes in what a lookup found.
+// take takes in what a lookup found. The server may have the other family yet.
 func (s *servers) take(l lookup) {
-	if s.add(l.addrs) == 0 {
-		s.t.b.foundNothing()
-	}
+	same := func(q dns.Question) bool { return q.Name == l.q.Name }
 	if l.gone {
-		s.lookups = slices.DeleteFunc(s.lookups, func(q dns.Question) bool { return q.Name == l.q.Name })
+		s.lookups = slices.DeleteFunc(s.lookups, same)
+	}
+	if s.add(l.addrs) == 0 && !slices.ContainsFunc(s.lookups, same) {
+		s.t.b.foundNothing()
 	}
 }
 
