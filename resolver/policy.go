@@ -47,10 +47,8 @@ func (r *Resolver) decide(dst []byte, q *wire.Query) (reply []byte, ok bool) {
 	case q.Type == 0 || q.Type == wire.TypeOPT || q.Type >= firstMetaType && q.Type < wire.TypeANY:
 		return r.refuse(dst, q, wire.RcodeNotImp, edeMetaType), true
 	}
-	zone, kind := r.special.find(q.Name)
-	if kind == walked || kind == empty && zone == 0 && q.Type == wire.TypeDS {
-		// The DS of a zone belongs to its parent, which is not ours: RFC 8375
-		// section 4 wants it looked up, for those who validate.
+	zone, kind := r.special.find(q)
+	if kind == walked {
 		return dst, false
 	}
 	r.counts.local.Add(1)

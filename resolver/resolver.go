@@ -49,7 +49,7 @@ const (
 
 // Options say what a Resolver works with.
 type Options struct {
-	Walker   *iterate.Walker // required
+	Walker   *iterate.Walker // required; of this Resolver alone, which sets its Local
 	Cache    *cache.Cache    // required: the answers
 	Failures *cache.Cache    // required: a small one of its own, so that failures flush no answers
 	ID       string          // what id.server. and hostname.bind. say, RFC 4892; empty: they are refused
@@ -92,6 +92,7 @@ func New(o Options) (*Resolver, error) {
 		identity: identityRecord(o.ID), special: newSpecialNames(o.Walker.Zones()),
 		flights: make(map[question]*flight),
 	}
+	r.walker.Local = r.special.reply
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
 }

@@ -102,6 +102,11 @@ func aliases(chain []dns.RR) (names []string) {
 // find returns the answer, denial or alias for q from the servers whose
 // business it is.
 func (t *task) find(ctx context.Context, q dns.Question) (*verdict, error) {
+	if t.w.Local != nil {
+		if m := t.w.Local(q); m != nil {
+			return &verdict{kind: answer, rcode: m.Rcode, answer: m.Answer, authority: m.Ns}, nil
+		}
+	}
 	if z, ok := t.w.forwarder(q); ok {
 		if !z.first {
 			return t.ask(ctx, z.cut, q, maxFaults)

@@ -98,6 +98,10 @@ type Walker struct {
 	stale     time.Duration
 	port      uint16
 
+	// Local answers questions that are nobody else's, also those that come up on
+	// a walk; it returns nil for all others. Set before the first Lookup, or nil.
+	Local func(dns.Question) *dns.Msg
+
 	cuts  *lru.TwoQueueCache[string, *Cut]      // by Zone
 	plain *lru.Cache[netip.AddrPort, time.Time] // servers without EDNS, until when
 
