@@ -31,6 +31,7 @@ type conn struct {
 	from   netip.Addr
 	table  *table       // in which it is counted
 	client netip.Prefix // and by which
+	tally  *tally       // of its listener
 
 	// Owned by serve.
 	in      *bufio.Reader
@@ -49,8 +50,8 @@ type conn struct {
 }
 
 // newConn returns the connection tcp, accepted at.
-func newConn(s *Server, tcp *net.TCPConn, at time.Time) *conn {
-	c := &conn{server: s, tcp: tcp, until: at.Add(s.o.MaxAge)}
+func newConn(s *Server, tcp *net.TCPConn, t *tally, at time.Time) *conn {
+	c := &conn{server: s, tcp: tcp, tally: t, until: at.Add(s.o.MaxAge)}
 	c.changed = sync.NewCond(&c.mu)
 	c.from = tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().WithZone("")
 	c.table, c.client = s.tableFor(c.from), clientOf(c.from)
@@ -103,7 +104,7 @@ func (c *conn) converse() error {
 			return c.judge(err, &s.streams.idle)
 		}
 		c.queries++
-		s.stream.queries.Add(1)
+		c.tally.queries.Add(1)
 		kept, err := c.answer(p)
 		if err != nil {
 			return err
@@ -144,7 +145,7 @@ func (c *conn) answer(p *packet) (kept bool, err error) {
 	p.from = c.from
 	start := len(c.out)
 	c.out = append(c.out, 0, 0)
-	reply, done := s.answerNow(c.out, p, &s.stream, at)
+	reply, done := s.answerNow(c.out, p, c.tally, at)
 	switch {
 	case done:
 		c.out = c.finish(reply, start, q)
@@ -153,7 +154,7 @@ func (c *conn) answer(p *packet) (kept bool, err error) {
 		}
 		return false, nil
 	case !s.takePlace():
-		c.out = c.finish(overloaded(c.out, q, &s.stream), start, q)
+		c.out = c.finish(overloaded(c.out, q, c.tally), start, q)
 		return false, nil
 	}
 	c.out = c.out[:start]
@@ -171,7 +172,7 @@ func (c *conn) wait(p *packet, at time.Time) {
 	c.table.noteWork(c)
 	s.tasks.Go(func() {
 		reply := make([]byte, prefixLen, prefixLen+wire.PayloadSize)
-		reply = s.answer(reply, &p.query, &s.stream, at)
+		reply = s.answer(reply, &p.query, c.tally, at)
 		c.send(c.finish(reply, 0, &p.query))
 		s.packets.Put(p)
 		c.mu.Lock()
@@ -195,9 +196,9 @@ func (c *conn) finish(dst []byte, start int, q *wire.Query) []byte {
 		binary.BigEndian.PutUint16(timeout[:], uint16(min(c.table.keepalive()/(100*time.Millisecond), 0xFFFF)))
 		dst = wire.AddOption(dst, message, wire.OptionKeepalive, timeout[:])
 	}
-	dst = s.finish(dst, message, q, &s.stream, wire.MaxMessage)
+	dst = s.finish(dst, message, q, c.tally, wire.MaxMessage)
 	binary.BigEndian.PutUint16(dst[start:], uint16(len(dst)-message))
-	s.stream.replies.Add(1)
+	c.tally.replies.Add(1)
 	return dst
 }
 

@@ -38,7 +38,7 @@ type Server struct {
 	nsid      []byte
 	addrs     []netip.AddrPort
 	readers   []*reader
-	listeners []*net.TCPListener
+	listeners []*listener
 	start     time.Time // what reader.began counts from
 	ctx       context.Context
 	cancel    context.CancelFunc // ends every Handler.Answer
@@ -52,7 +52,6 @@ type Server struct {
 	own      table // and those from Options.Own
 	inflight atomic.Int64
 	panics   atomic.Uint64
-	stream   tally // TCP messages
 	streams  connTally
 
 	mu      sync.Mutex // guards what follows
@@ -110,7 +109,7 @@ func (s *Server) bind() error {
 		if err != nil {
 			return err
 		}
-		s.listeners = append(s.listeners, l)
+		s.listeners = append(s.listeners, &listener{TCPListener: l})
 		port = l.Addr().(*net.TCPAddr).AddrPort().Port()
 		s.addrs = append(s.addrs, netip.AddrPortFrom(a, port))
 	}

@@ -47,6 +47,20 @@ func TestServe_answers(t *testing.T) {
 	}
 }
 
+func TestServer_RepliesAreCountedByAddressAndTransport(t *testing.T) {
+	s := serve(t, Options{Addresses: []netip.Addr{loopback4, netip.MustParseAddr("127.0.0.2")}, Readers: 2}, known)
+	for range 3 {
+		ask(t, dial(t, "udp", netip.Addr{}, s.Addrs()[1]), query(1, "a.example."))
+	}
+	ask(t, dial(t, "tcp", netip.Addr{}, s.Addrs()[0]), query(1, "a.example."))
+	for i, want := range [][2]uint64{{0, 1}, {3, 0}} {
+		wantStats(t, s, "counted", func(Stats) bool {
+			udp, tcp := s.Replies(i)
+			return udp == want[0] && tcp == want[1]
+		})
+	}
+}
+
 func TestServe_answersFromTheAddressAsked(t *testing.T) {
 	s := serve(t, Options{Addresses: []netip.Addr{netip.IPv4Unspecified()}}, both)
 	port := s.Addrs()[0].Port()
