@@ -12,10 +12,12 @@ func TestWalker_remembersServersWithoutEDNS(t *testing.T) {
 	tests := []struct {
 		name   string
 		refuse func(q *dns.Msg) bool
+		bare   bool // with a header and nothing else
 		plain  uint64 // questions without EDNS
 	}{
-		{"one that knows no EDNS is asked without from then on", func(q *dns.Msg) bool { return q.IsEdns0() != nil }, 2},
-		{"one that does not know a type is not", func(q *dns.Msg) bool { return q.Question[0].Qtype == 1000 }, 1},
+		{"one that knows no EDNS is asked without from then on", func(q *dns.Msg) bool { return q.IsEdns0() != nil }, false, 2},
+		{"so is one that says so by a bare header", func(q *dns.Msg) bool { return q.IsEdns0() != nil }, true, 2},
+		{"one that does not know a type is not", func(q *dns.Msg) bool { return q.Question[0].Qtype == 1000 }, false, 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -24,6 +26,9 @@ func TestWalker_remembersServersWithoutEDNS(t *testing.T) {
 				n.Spoof(oneAddr, func(q, honest *dns.Msg, _ bool) *dns.Msg {
 					if tt.refuse(q) {
 						honest.Rcode, honest.Answer, honest.Ns, honest.Extra = dns.RcodeNotImplemented, nil, nil, nil
+						if tt.bare {
+							honest.Question = nil
+						}
 					}
 					return honest
 				})
