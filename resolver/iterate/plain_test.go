@@ -12,7 +12,7 @@ func TestWalker_remembersServersWithoutEDNS(t *testing.T) {
 	tests := []struct {
 		name   string
 		refuse func(q *dns.Msg) bool
-		bare   bool // with a header and nothing else
+		bare   bool   // with a header and nothing else
 		plain  uint64 // questions without EDNS
 	}{
 		{"one that knows no EDNS is asked without from then on", func(q *dns.Msg) bool { return q.IsEdns0() != nil }, false, 2},
