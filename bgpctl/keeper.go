@@ -164,19 +164,23 @@ func (k *Keeper) Drain(ctx context.Context) error {
 }
 
 // round runs the checks and tells the sidecar what follows. A failed round that
-// is forgiven tells it nothing: the lease is neither renewed nor ended.
+// is forgiven tells it nothing: the lease is neither renewed nor ended. One with
+// nothing worse than an excused failure leaves things as they are: a node that
+// is up stays announced, and one that is down does not come up.
 func (k *Keeper) round(ctx context.Context) {
 	said := k.runChecks(ctx)
 	if ctx.Err() != nil {
 		return // it was the end of ctx that failed
 	}
-	failed := k.noteResults(said)
+	failed, excused := k.noteResults(said)
 	k.counters.rounds.Add(1)
 	if failed != nil {
 		k.counters.failed.Add(1)
 	}
 	before := k.health
-	k.health = before.After(failed == nil, k.o.Rise, k.o.Fall)
+	if failed != nil || !excused {
+		k.health = before.After(failed == nil, k.o.Rise, k.o.Fall)
+	}
 	switch {
 	case before.Up && !k.health.Up:
 		k.cause = Wanted{Check: failed.Name, Reason: failed.Err.Error()}

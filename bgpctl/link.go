@@ -32,4 +32,9 @@ var ErrEnded = errors.New("the sidecar has gone")
 type Check struct {
 	Name string
 	Run  func(context.Context) error
+
+	// Excuse is called when a round begins, and returns what tells after it
+	// whether a failure says nothing of this node: one of Run, or that Run was
+	// late. nil = every failure counts.
+	Excuse func() (excused func(error) bool)
 }
