@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"proxima/cmd/internal/logging"
 	"proxima/config"
 )
 
@@ -26,7 +27,7 @@ var version = ""
 
 func main() {
 	if err := command(os.Stdout).Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, describe(err))
+		logging.Print(describe(err))
 		os.Exit(1)
 	}
 }

@@ -152,6 +152,7 @@ func TestServe_tells_what_it_does(t *testing.T) {
 		"proxima_sidecar_announced_prefixes 1",
 		"proxima_sidecar_leased 1",
 		"proxima_sidecar_lease_expired_total 0",
+		"proxima_logging_dropped_lines_total 0",
 	} {
 		if !strings.Contains(metrics, want+"\n") {
 			t.Errorf("/metrics lacks %q", want)

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"proxima/bgpctl/sidecar"
+	"proxima/cmd/internal/logging"
 )
 
 // stopLimit bounds the whole way from the signal to the end. 3 s, not
@@ -24,18 +25,19 @@ func serve(file string, signals <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	log, err := newLog(c)
+	log, err := logging.New(c.Log.Level)
 	if err != nil {
 		return err
 	}
+	defer log.Close()
 	for _, w := range c.Warnings {
 		log.Warn("configuration", zap.Stringer("problem", w))
 	}
-	speaker, peers, err := newSpeaker(c, log)
+	speaker, peers, err := newSpeaker(c, log.Logger)
 	if err != nil {
 		return err
 	}
-	s, err := sidecar.Listen(sidecarOptions(c, speaker, log))
+	s, err := sidecar.Listen(sidecarOptions(c, speaker, log.Logger))
 	if err != nil {
 		return errors.Join(err, speaker.Close(context.Background()))
 	}
@@ -46,7 +48,7 @@ func serve(file string, signals <-chan os.Signal) error {
 		}
 	}
 	log.Info("started", zap.String("version", release()), zap.String("socket", c.Socket), zap.String("speaker", c.Speaker))
-	return run(s, speaker, newAdmin(web, s, peers), log, signals)
+	return run(s, speaker, newAdmin(web, room{s, peers, log.Dropped}), log.Logger, signals)
 }
 
 // run ends with the first part that fails, or with a signal. Then it withdraws

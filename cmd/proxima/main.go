@@ -20,6 +20,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"proxima/cmd/internal/logging"
 	"proxima/config"
 )
 
@@ -31,7 +32,7 @@ func main() {
 	// panicked, for strangers might start it. A daemon's operator wants to know.
 	debug.SetTraceback("single")
 	if err := command(os.Stdout).Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, describe(err))
+		logging.Print(describe(err))
 		os.Exit(1)
 	}
 }

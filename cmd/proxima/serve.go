@@ -15,6 +15,7 @@ import (
 
 	"proxima/bgpctl"
 	"proxima/cache"
+	"proxima/cmd/internal/logging"
 	"proxima/config"
 	"proxima/netsetup"
 	"proxima/resolver"
@@ -37,7 +38,7 @@ const primeLimit = 3 * time.Second
 // fields and taken apart in the other.
 type daemon struct {
 	c       *config.Node
-	log     *zap.Logger
+	log     *logging.Log
 	links   netsetup.Links
 	listen  []netip.Addr
 	sources []netip.Addr
@@ -63,10 +64,11 @@ func serve(file string, signals <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	log, err := newLog(c)
+	log, err := logging.New(c.Log.Level, zap.String("node", c.Node.ID))
 	if err != nil {
 		return err
 	}
+	defer log.Close()
 	for _, w := range c.Warnings {
 		log.Warn("a key was ignored", zap.String("key", w.Key), zap.Int("line", w.Line), zap.String("reason", w.Reason))
 	}
@@ -79,7 +81,7 @@ func serve(file string, signals <-chan os.Signal) error {
 
 // start builds a daemon whose sockets are bound. If a step fails, those before
 // it are undone.
-func start(c *config.Node, log *zap.Logger) (*daemon, error) {
+func start(c *config.Node, log *logging.Log) (*daemon, error) {
 	d := &daemon{c: c, log: log, links: netsetup.Kernel()}
 	for _, step := range []func() error{
 		d.findAddresses, d.openAdmin, d.buildResolver, d.holdAddresses, d.openServer, d.buildKeeper,
@@ -167,12 +169,12 @@ func claimAddresses() (net.Listener, error) {
 }
 
 func (d *daemon) openServer() (err error) {
-	d.server, err = server.Listen(serverOptions(d.c, d.listen, d.sources, d.log))
+	d.server, err = server.Listen(serverOptions(d.c, d.listen, d.sources, d.log.Logger))
 	return err
 }
 
 func (d *daemon) buildKeeper() (err error) {
-	o := keeperOptions(d.c, checks(d.c, d.server, d.setup, d.sources), d.asked, d.log)
+	o := keeperOptions(d.c, checks(d.c, d.server, d.setup, d.sources), d.asked, d.log.Logger)
 	if d.c.BGP.Socket != "" {
 		d.link = bgpctl.Dial(d.c.BGP.Socket)
 		o.Link = d.link

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"proxima/bgpctl"
+	"proxima/cmd/internal/logging"
 	"proxima/config"
 )
 
@@ -34,6 +35,9 @@ func freePort(t testing.TB) int {
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
 }
+
+// silent is a log that nobody reads.
+func silent() *logging.Log { return &logging.Log{Logger: zap.NewNop()} }
 
 // A node is a daemon that serves 127.0.0.1 within the test. Its root is a stub
 // zone at a port where nobody answers.
@@ -57,7 +61,7 @@ health: {every: 100ms, rise: 1}
 	for _, change := range changes {
 		change(c)
 	}
-	d, err := start(c, zap.NewNop())
+	d, err := start(c, silent())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +159,7 @@ func TestServe_failedStartNamesTheReasonAndLeavesNothing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := start(mustParse(t, tt.text), zap.NewNop()); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := start(mustParse(t, tt.text), silent()); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("start = %v, want %q", err, tt.want)
 			}
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", free))
@@ -185,7 +189,7 @@ func TestMetrics_namePackages(t *testing.T) {
 		t.Fatal(err)
 	}
 	rooms := map[string]bool{"build": true, "netsetup": true, "server": true, "resolver": true, "cache": true,
-		"iterate": true, "selection": true, "upstream": true, "bgpctl": true}
+		"iterate": true, "logging": true, "selection": true, "upstream": true, "bgpctl": true}
 	seen := map[string]bool{}
 	for _, f := range families {
 		name, ours := strings.CutPrefix(f.GetName(), "proxima_")

@@ -52,6 +52,7 @@ var may = map[string][]string{
 	"netsetup":             {},
 	"cmd/proxima":          anything,
 	"cmd/proxima-bgp":      anything,
+	"cmd/internal/logging": {},
 	"test/arch":            anything,
 	"test/sim":             anything,
 	"test/scenario":        anything,
