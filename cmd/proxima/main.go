@@ -13,14 +13,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"proxima/cmd/internal/logging"
+	"proxima/cmd/internal/signals"
 	"proxima/config"
 )
 
@@ -68,9 +67,7 @@ func serveCommand() *cobra.Command {
 		Short: "Answer until a signal to end; a second one hurries, a third one kills",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			signals := make(chan os.Signal, 2)
-			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-			return serve(file, signals)
+			return serve(file, signals.Catch())
 		},
 	}
 	configFlag(c, &file)

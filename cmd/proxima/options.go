@@ -155,26 +155,31 @@ func questionLimit(every time.Duration) time.Duration { return every / 2 * 4 / 5
 func checks(c *config.Node, srv *server.Server, setup *netsetup.Setup, sources []netip.Addr) []bgpctl.Check {
 	present, err := hostAddresses(netsetup.Kernel())
 	ipv6 := err != nil || slices.Contains(present, netip.IPv6Loopback())
-	var questions []bgpctl.Check
-	var asked uint64 // in a round
-	for i, targets := range probed(c, srv.Addrs(), ipv6) {
-		for _, network := range []string{"udp", "tcp"} {
-			own := uint64(len(targets) * check.Questions(network))
-			asked += own
-			excuse := check.Excuse(func() uint64 { return replies(srv, i, network) }, own)
-			for _, a := range targets {
+	targets := probed(c, srv.Addrs(), ipv6)
+	all := check.Count{Sent: func() uint64 { s := srv.Stats(); return s.UDP.Replies + s.TCP.Replies }}
+	all.Asked = uint64(len(slices.Concat(targets...)) * (check.Questions("udp") + check.Questions("tcp")))
+
+	list := []bgpctl.Check{{Name: "listener progress", Run: check.Progress(srv.Stuck, stuckLimit), Excuse: check.Excuse(all, all)}}
+	if setup != nil {
+		list = append(list, bgpctl.Check{Name: "addresses present", Run: check.Present(setup.Missing), Excuse: check.Excuse(all, all)})
+	}
+	for i := range targets {
+		for _, a := range targets[i] {
+			for _, network := range []string{"udp", "tcp"} {
 				name := fmt.Sprintf("dns %s %s", a.Addr(), network)
-				run := check.DNS(name, a, sourceFor(a.Addr(), sources), network, c.Node.ID, questionLimit(c.Health.Every))
-				questions = append(questions, bgpctl.Check{Name: name, Run: run, Excuse: excuse})
+				path := check.Count{
+					Sent:  func() uint64 { return replies(srv, i, network) },
+					Asked: uint64(len(targets[i]) * check.Questions(network)),
+				}
+				list = append(list, bgpctl.Check{
+					Name:   name,
+					Run:    check.DNS(name, a, sourceFor(a.Addr(), sources), network, c.Node.ID, questionLimit(c.Health.Every)),
+					Excuse: check.Excuse(path, all),
+				})
 			}
 		}
 	}
-	excuse := check.Excuse(func() uint64 { s := srv.Stats(); return s.UDP.Replies + s.TCP.Replies }, asked)
-	all := []bgpctl.Check{{Name: "listener progress", Run: check.Progress(srv.Stuck, stuckLimit), Excuse: excuse}}
-	if setup != nil {
-		all = append(all, bgpctl.Check{Name: "addresses present", Run: check.Present(setup.Missing), Excuse: excuse})
-	}
-	return append(all, questions...)
+	return list
 }
 
 // replies is how many have left the i-th address of srv by network.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"proxima/bgpctl"
 	"proxima/cache"
 	"proxima/cmd/internal/logging"
+	"proxima/cmd/internal/signals"
 	"proxima/config"
 	"proxima/netsetup"
 	"proxima/resolver"
@@ -59,7 +59,7 @@ type daemon struct {
 }
 
 // serve is the daemon, from reading its file to its last log line.
-func serve(file string, signals <-chan os.Signal) error {
+func serve(file string, caught signals.Signals) error {
 	c, err := load(file)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func serve(file string, signals <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	return d.run(signals)
+	return d.run(caught)
 }
 
 // start builds a daemon whose sockets are bound. If a step fails, those before
@@ -192,7 +192,7 @@ func (d *daemon) asked() uint64 {
 }
 
 // run serves until a signal comes or a part fails, and then stops in order.
-func (d *daemon) run(signals <-chan os.Signal) error {
+func (d *daemon) run(caught signals.Signals) error {
 	tasks, failed := errgroup.WithContext(context.Background())
 	keeping, endKeeping := context.WithCancel(context.Background())
 	watching, endWatching := context.WithCancel(context.Background())
@@ -218,16 +218,27 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 	d.log.Info("started", zap.String("version", release()), zap.Stringers("listen", d.server.Addrs()),
 		zap.Stringers("sources", d.sources), zap.Stringers("anycast", d.c.Anycast.Addresses))
 
-	select {
-	case s := <-signals:
-		d.log.Info("stop was asked for", zap.Stringer("signal", s))
-	case <-failed.Done():
-		p.failed = true
-		d.log.Error("a part failed")
-	}
-	err := d.stop(p, signals)
+	p.failed = d.awaitEnd(caught, failed)
+	err := d.stop(p, caught)
 	web.Close() // requests in flight are worth nothing now
 	return errors.Join(tasks.Wait(), err)
+}
+
+// awaitEnd returns when the daemon is asked to end or, with true, when a part of
+// it has failed.
+func (d *daemon) awaitEnd(caught signals.Signals, failed context.Context) bool {
+	for {
+		select {
+		case <-caught.Hangups:
+			signals.IgnoreHangup(d.log.Logger)
+		case s := <-caught.Ends:
+			d.log.Info("stop was asked for", zap.Stringer("signal", s))
+			return false
+		case <-failed.Done():
+			d.log.Error("a part failed")
+			return true
+		}
+	}
 }
 
 // prime learns the root's servers, so that the first client need not wait for

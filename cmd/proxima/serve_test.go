@@ -19,6 +19,7 @@ import (
 
 	"proxima/bgpctl"
 	"proxima/cmd/internal/logging"
+	"proxima/cmd/internal/signals"
 	"proxima/config"
 )
 
@@ -67,7 +68,7 @@ health: {every: 100ms, rise: 1}
 	}
 	n := &node{d, fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("http://127.0.0.1:%d", web),
 		make(chan os.Signal, 2), make(chan error, 1)}
-	go func() { n.ended <- n.run(n.signals) }()
+	go func() { n.ended <- n.run(signals.Signals{Ends: n.signals}) }()
 	t.Cleanup(func() { n.stop(t) })
 	return n
 }

@@ -53,6 +53,7 @@ var may = map[string][]string{
 	"cmd/proxima":          anything,
 	"cmd/proxima-bgp":      anything,
 	"cmd/internal/logging": {},
+	"cmd/internal/signals": {},
 	"test/arch":            anything,
 	"test/sim":             anything,
 	"test/scenario":        anything,
