@@ -6,8 +6,10 @@
 // node's prefixes for as long as leases keep coming. Nothing else renews it. A
 // round that failed sends nothing, so a server that hangs loses its route when
 // the lease runs out, even if this package hangs with it; the fall-th failure
-// in a row says Down, which is sooner and names the check. A process that dies
-// closes its socket, and the sidecar withdraws at once.
+// in a row says Down, which is sooner and names the check. A failure that its
+// check excuses, because it shows load rather than illness, is none: what was
+// announced stays so. A process that dies closes its socket, and the sidecar
+// withdraws at once.
 //
 // The Socket is the Link that is used; Lease and Reply are its datagrams.
 package bgpctl

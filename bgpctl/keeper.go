@@ -101,6 +101,7 @@ type Keeper struct {
 	cause   Wanted // Check and Reason of what keeps the health down
 	reply   Reply
 	linkErr error
+	silent  bool      // the sidecar has not answered the last lease, and is not known to have ended
 	heard   time.Time // when the sidecar last took a lease
 }
 
@@ -144,8 +145,10 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 // Drain asks the sidecar to send clients elsewhere and then to withdraw, and
 // returns when nothing is announced any more or when ctx ends. Run goes on
-// meanwhile and wishes no more Up. A sidecar that has taken no lease for as
-// long as one lasts announces nothing.
+// meanwhile and wishes no more Up. A sidecar that has gone announces nothing
+// once the lease has run out; one that is silent may hang with its sessions,
+// whose routes last for their hold time at least, so that Drain waits for its
+// word or its end.
 func (k *Keeper) Drain(ctx context.Context) error {
 	k.draining.Store(true)
 	select {
@@ -161,18 +164,23 @@ func (k *Keeper) Drain(ctx context.Context) error {
 }
 
 // round runs the checks and tells the sidecar what follows. A failed round that
-// is forgiven tells it nothing: the lease is neither renewed nor ended.
+// is forgiven tells it nothing: the lease is neither renewed nor ended. One with
+// nothing worse than an excused failure leaves things as they are: a node that
+// is up stays announced, and one that is down does not come up.
 func (k *Keeper) round(ctx context.Context) {
-	failed := k.runChecks(ctx)
+	said := k.runChecks(ctx)
 	if ctx.Err() != nil {
 		return // it was the end of ctx that failed
 	}
+	failed, excused := k.noteResults(said)
 	k.counters.rounds.Add(1)
 	if failed != nil {
 		k.counters.failed.Add(1)
 	}
 	before := k.health
-	k.health = before.After(failed == nil, k.o.Rise, k.o.Fall)
+	if failed != nil || !excused {
+		k.health = before.After(failed == nil, k.o.Rise, k.o.Fall)
+	}
 	switch {
 	case before.Up && !k.health.Up:
 		k.cause = Wanted{Check: failed.Name, Reason: failed.Err.Error()}
@@ -225,8 +233,9 @@ func (k *Keeper) note(r Reply, err error, ended bool) {
 	} else if k.linkErr != nil {
 		k.o.Log.Info("sidecar recovered")
 	}
-	k.linkErr = err
-	if answered := err == nil || r.Seq != 0; answered && !r.Refused {
+	answered := err == nil || r.Seq != 0
+	k.linkErr, k.silent = err, !answered && !errors.Is(err, ErrEnded)
+	if answered && !r.Refused {
 		if r.State != k.reply.State {
 			k.o.Log.Info("announcement changed", zap.Stringer("from", k.reply.State),
 				zap.Stringer("to", r.State), zap.String("reason", r.Reason))
@@ -240,7 +249,7 @@ func (k *Keeper) note(r Reply, err error, ended bool) {
 
 // settle ends a drain when nothing is announced in answer to wish.
 func (k *Keeper) settle(wish Wish) {
-	if !k.draining.Load() || wish == Up || !k.reply.Gone() {
+	if !k.draining.Load() || wish == Up || k.silent || !k.reply.Gone() {
 		return
 	}
 	select {
@@ -253,13 +262,14 @@ func (k *Keeper) settle(wish Wish) {
 // end withdraws, and waits for checks that still run as long as it waits for
 // any check.
 func (k *Keeper) end(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.o.Every/2)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	k.health, k.cause = Health{}, Wanted{Reason: "stopping"}
 	k.hold(ctx, k.wanted())
 	k.publish()
-	k.awaitChecks(ctx)
-	if k.linkErr != nil && !k.reply.Gone() {
+	limited, cancel := context.WithTimeout(ctx, k.o.Every/2)
+	defer cancel()
+	k.awaitChecks(limited)
+	if k.linkErr != nil && (k.silent || !k.reply.Gone()) {
 		return fmt.Errorf("withdraw: %w", k.linkErr)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 var prefixes = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:53::/48")}
@@ -102,7 +106,7 @@ func mustKeeper(t testing.TB, o KeeperOptions) *Keeper {
 func keep(t testing.TB, link Link, letters string, d time.Duration) {
 	t.Helper()
 	s := script{letters: letters}
-	k := mustKeeper(t, KeeperOptions{Checks: []Check{{"dns", s.run}}, Link: link, Rise: 1})
+	k := mustKeeper(t, KeeperOptions{Checks: []Check{{Name: "dns", Run: s.run}}, Link: link, Rise: 1})
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	k.Run(ctx)
@@ -133,11 +137,41 @@ func TestKeeper_leases(t *testing.T) {
 	}
 }
 
+func TestKeeper_excuses(t *testing.T) {
+	tests := []struct {
+		name    string
+		results string // as in script, one letter a second; none but '+' and '~' is excused
+		want    []string
+	}{
+		{"a late result that is excused renews the lease", "+~~", []string{"0s up", "1.5s up", "2.5s up", "2.9s down"}},
+		{"but brings no node up", "~~~", []string{"500ms down", "1.5s down", "2.5s down", "2.9s down"}},
+		{"and forgives no other failure", "+-~-", []string{"0s up", "2.5s up", "3s down", "3.9s down"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRecorder()
+				s := script{letters: tt.results}
+				late := func() func(error) bool {
+					return func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
+				}
+				k := mustKeeper(t, KeeperOptions{Checks: []Check{{"dns", s.run, late}}, Link: r, Rise: 1})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(len(tt.results))*time.Second-100*time.Millisecond)
+				defer cancel()
+				k.Run(ctx)
+				if got := r.wishes(); !slices.Equal(got, tt.want) {
+					t.Errorf("leases = %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 func TestKeeper_Down_names_the_check(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRecorder()
 		s := script{letters: "+++--+"}
-		k := mustKeeper(t, KeeperOptions{Checks: []Check{{"address", func(context.Context) error { return nil }}, {"dns", s.run}}, Link: r, Rise: 3})
+		k := mustKeeper(t, KeeperOptions{Checks: []Check{{Name: "address", Run: func(context.Context) error { return nil }}, {Name: "dns", Run: s.run}}, Link: r, Rise: 3})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- k.Run(ctx) }()
@@ -159,6 +193,20 @@ func TestKeeper_Down_names_the_check(t *testing.T) {
 	})
 }
 
+func TestKeeper_stop_fails_no_check(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.WarnLevel)
+		s := script{letters: "+~"}
+		k := mustKeeper(t, KeeperOptions{Checks: []Check{{Name: "dns", Run: s.run}}, Link: newRecorder(), Rise: 1, Log: zap.New(core)})
+		ctx, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond) // within the second run
+		defer cancel()
+		k.Run(ctx)
+		if r := k.Status().Checks[0]; r.Err != nil || r.Failures != 0 || logs.Len() != 0 {
+			t.Errorf("result = %+v, logs = %v; want the one of the first run, and no warning", r, logs.All())
+		}
+	})
+}
+
 func TestKeeper_check_that_ignores_its_context(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -170,7 +218,7 @@ func TestKeeper_check_that_ignores_its_context(t *testing.T) {
 			return nil
 		}
 		r := newRecorder()
-		k := mustKeeper(t, KeeperOptions{Checks: []Check{{"stuck", stuck}}, Link: r, Rise: 1})
+		k := mustKeeper(t, KeeperOptions{Checks: []Check{{Name: "stuck", Run: stuck}}, Link: r, Rise: 1})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- k.Run(ctx) }()
@@ -208,8 +256,23 @@ func TestKeeper_Drain(t *testing.T) {
 			if want.Wish == Up {
 				return obliging(want), nil
 			}
-			return Reply{}, errors.New("connection refused")
+			return Reply{}, ErrEnded
 		}, nil, 3500 * time.Millisecond}, // 3 s after 1 s, so in the round at 5 s
+		{"one that is silent may announce for as long as it likes", func(want Wanted, n int) (Reply, error) {
+			if want.Wish == Up {
+				return obliging(want), nil
+			}
+			return Reply{}, os.ErrDeadlineExceeded
+		}, nil, 10 * time.Second},
+		{"until its connection ends", func(want Wanted, n int) (Reply, error) {
+			switch {
+			case want.Wish == Up:
+				return obliging(want), nil
+			case n < 8:
+				return Reply{}, os.ErrDeadlineExceeded
+			}
+			return Reply{}, ErrEnded
+		}, nil, 4500 * time.Millisecond}, // the eighth lease is that of 6 s
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -217,7 +280,7 @@ func TestKeeper_Drain(t *testing.T) {
 				r := newRecorder()
 				r.answer = tt.answer
 				s := script{letters: "+"}
-				k := mustKeeper(t, KeeperOptions{Checks: []Check{{"dns", s.run}}, Link: r, Rise: 1})
+				k := mustKeeper(t, KeeperOptions{Checks: []Check{{Name: "dns", Run: s.run}}, Link: r, Rise: 1})
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error)
 				go func() { done <- k.Run(ctx) }()
@@ -242,10 +305,30 @@ func TestKeeper_Drain(t *testing.T) {
 	}
 }
 
+// A hung Link never replies.
+type hung struct{}
+
+func (hung) Hold(ctx context.Context, _ Wanted, _ time.Duration) (Reply, error) {
+	<-ctx.Done()
+	return Reply{}, ctx.Err()
+}
+
+func TestKeeper_Run_ends_with_an_error_if_the_sidecar_is_silent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := script{letters: "-"}
+		k := mustKeeper(t, KeeperOptions{Checks: []Check{{Name: "dns", Run: s.run}}, Link: hung{}})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // so that the Down of the end is the first lease
+		if err := k.Run(ctx); err == nil {
+			t.Error("Run = nil, although the sidecar has not said that nothing is announced")
+		}
+	})
+}
+
 func TestKeeper_without_a_link_watches_only(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := script{letters: "+"}
-		k := mustKeeper(t, KeeperOptions{Checks: []Check{{"dns", s.run}}})
+		k := mustKeeper(t, KeeperOptions{Checks: []Check{{Name: "dns", Run: s.run}}})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- k.Run(ctx) }()
@@ -262,7 +345,7 @@ func TestKeeper_without_a_link_watches_only(t *testing.T) {
 }
 
 func TestNewKeeper_refuses(t *testing.T) {
-	pass := []Check{{"dns", func(context.Context) error { return nil }}}
+	pass := []Check{{Name: "dns", Run: func(context.Context) error { return nil }}}
 	tests := []struct {
 		name string
 		o    KeeperOptions

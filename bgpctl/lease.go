@@ -110,14 +110,16 @@ type Lease struct {
 
 // A Reply is the sidecar's answer to the lease with the same Seq.
 type Reply struct {
-	Version   int            `json:"v"`
-	Seq       uint64         `json:"seq"`
-	State     State          `json:"state"`
-	Since     time.Time      `json:"since"` // when State was entered
-	Reason    string         `json:"reason,omitempty"`
-	Announced []netip.Prefix `json:"announced"`         // what the speaker has confirmed
-	Refused   bool           `json:"refused,omitempty"` // the lease does not count; Error says why
-	Error     string         `json:"error,omitempty"`   // also the speaker's, of a lease that counts
+	Version    int            `json:"v"`
+	Seq        uint64         `json:"seq"`
+	State      State          `json:"state"`
+	Since      time.Time      `json:"since"` // when State was entered
+	Reason     string         `json:"reason,omitempty"`
+	Announced  []netip.Prefix `json:"announced"`             // what the speaker has confirmed
+	SessionsUp int            `json:"sessions_up,omitempty"` // BGP sessions that are established
+	Sessions   int            `json:"sessions,omitempty"`    // of so many; 0 = the speaker has none, or cannot tell
+	Refused    bool           `json:"refused,omitempty"`     // the lease does not count; Error says why
+	Error      string         `json:"error,omitempty"`       // also the speaker's, of a lease that counts
 }
 
 // Gone reports that nothing is announced: the state is WITHDRAWN and the

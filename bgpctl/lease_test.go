@@ -22,7 +22,7 @@ func TestLease_round_trip(t *testing.T) {
 }
 
 func TestReply_round_trip(t *testing.T) {
-	want := Reply{Version: ProtocolVersion, Seq: 9, State: Announced, Since: time.Unix(1, 0).UTC(), Announced: prefixes, Refused: true, Error: "held"}
+	want := Reply{Version: ProtocolVersion, Seq: 9, State: Announced, Since: time.Unix(1, 0).UTC(), Announced: prefixes, SessionsUp: 1, Sessions: 2, Refused: true, Error: "held"}
 	datagram, err := want.Encode()
 	if err != nil {
 		t.Fatal(err)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -52,8 +54,9 @@ func Dial(path string) *Socket {
 }
 
 // Hold sends one lease and waits for its reply until ctx is done, but no longer
-// than the lease lasts. A connection on which the reply is late stays open, because its end would withdraw the
-// route; a late reply is skipped by the next Hold.
+// than the lease lasts. A connection on which the reply is late stays open,
+// because its end would withdraw the route; a late reply is skipped by the next
+// Hold.
 func (s *Socket) Hold(ctx context.Context, want Wanted, lease time.Duration) (Reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,7 +71,10 @@ func (s *Socket) Hold(ctx context.Context, want Wanted, lease time.Duration) (Re
 		return Reply{}, fmt.Errorf("lease: %w", err)
 	}
 	r, err := s.exchange(ctx, datagram)
-	if err != nil {
+	switch {
+	case err != nil && isEnd(err):
+		return Reply{}, fmt.Errorf("%w: %w", ErrEnded, err)
+	case err != nil:
 		return Reply{}, fmt.Errorf("sidecar: %w", err)
 	}
 	s.last.Store(&r)
@@ -76,6 +82,17 @@ func (s *Socket) Hold(ctx context.Context, want Wanted, lease time.Duration) (Re
 		return r, fmt.Errorf("sidecar: %s", r.Error)
 	}
 	return r, nil
+}
+
+// isEnd reports whether err shows that nobody is at the other end. A sidecar
+// that hangs has its socket still, and lets nothing of this happen.
+func isEnd(err error) bool {
+	for _, end := range []error{io.EOF, syscall.EPIPE, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.ENOENT} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // exchange sends the datagram, over a new connection if the one there was has

@@ -12,14 +12,21 @@ type Result struct {
 	Err      error     // nil = passed
 	At       time.Time // zero = has not run yet
 	Failures uint64    // so far
+	Excused  error     // of a later run, whose failure said nothing; nil = there was none
 }
 
 // after returns the result after one more run.
 func (r Result) after(err error) Result {
-	r.Err, r.At = err, time.Now()
+	r.Err, r.At, r.Excused = err, time.Now(), nil
 	if err != nil {
 		r.Failures++
 	}
+	return r
+}
+
+// excuse returns the result after a run whose failure said nothing.
+func (r Result) excuse(err error) Result {
+	r.Excused = err
 	return r
 }
 
@@ -28,7 +35,7 @@ type Status struct {
 	Health   Health
 	Draining bool
 	Checks   []Result // in the order of the options
-	Sidecar  Reply    // the last; zero if there was none or the lease has run out since
+	Sidecar  Reply    // the last, with its sessions; zero if there was none or the lease has run out since
 	Heard    time.Time
 	LinkErr  error // of the last lease; nil = it was taken
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -50,6 +51,26 @@ func TestRead_stopsAfterTheLimit(t *testing.T) {
 	}
 	if n := len(mustRead(t, file)); n != maxFile+1 {
 		t.Errorf("read %d octets, want %d", n, maxFile+1)
+	}
+}
+
+func TestRead_waitsForNobody(t *testing.T) {
+	dir := t.TempDir()
+	fifo := dir + "/fifo"
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ name, file string }{
+		{"a FIFO that nobody writes", fifo},
+		{"a device", "/dev/zero"},
+		{"a directory", dir},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := Read(tt.file); err == nil || err.Error() != tt.file+": is not a regular file" {
+				t.Errorf("Read = %v", err)
+			}
+		})
 	}
 }
 

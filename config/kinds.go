@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"math"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -66,10 +65,17 @@ var boolean = kind[bool]{"true or false", "!!bool", func(text string) (bool, str
 	return text == "true", ""
 }}
 
+// decimal reads a number of so many bits. A leading zero is refused: in YAML
+// and elsewhere it makes the number octal, so that two readers would differ.
+func decimal(text string, bits int) (uint64, bool) {
+	n, err := strconv.ParseUint(text, 10, bits)
+	return n, err == nil && (text == "0" || text[0] != '0')
+}
+
 func number[T ~int | ~uint16 | ~uint32](from, to uint64) kind[T] {
 	return kind[T]{fmt.Sprintf("%d to %d", from, to), "!!int", func(text string) (T, string) {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil || n < from || n > to {
+		n, ok := decimal(text, 64)
+		if !ok || n < from || n > to {
 			return 0, refused
 		}
 		return T(n), ""
@@ -126,11 +132,11 @@ func size(allowed string, from, to int64) kind[int64] {
 			if !found {
 				continue
 			}
-			n, err := strconv.ParseInt(digits, 10, 64)
-			if err != nil || n > math.MaxInt64/u.octets || n*u.octets < from || n*u.octets > to {
+			n, ok := decimal(digits, 63)
+			if !ok || n > uint64(to/u.octets) || int64(n)*u.octets < from {
 				return 0, refused
 			}
-			return n * u.octets, ""
+			return int64(n) * u.octets, ""
 		}
 		return 0, "is not a whole number with a unit"
 	}}
@@ -218,8 +224,8 @@ var nameserver = kind[netip.AddrPort]{"a unicast address, with a port after @ if
 		host, port, given := strings.Cut(text, "@")
 		n := uint64(dnsPort)
 		if given {
-			var err error
-			if n, err = strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			var ok bool
+			if n, ok = decimal(port, 16); !ok || n == 0 {
 				return netip.AddrPort{}, "has no good port"
 			}
 		}

@@ -23,6 +23,7 @@ func (n *Node) check(r *reader) {
 	n.checkAnycast(r)
 	n.checkUpstream(r)
 	n.checkZones(r)
+	n.checkPrefixes(r)
 	n.checkBGP(r)
 	n.checkAdmin(r)
 }
@@ -72,6 +73,10 @@ func (n *Node) checkUpstream(r *reader) {
 			r.fault(key, fmt.Sprintf("%s is an anycast address: the reply to it would reach another node", a),
 				"unicast addresses of this host")
 		}
+		if a.IsLoopback() && len(n.Anycast.Addresses) > 0 {
+			r.fault(key, fmt.Sprintf("%s is a loopback address: no reply from beyond this host would reach it", a),
+				"unicast addresses of this host")
+		}
 		if a.Is4() && seen4 || a.Is6() && seen6 {
 			r.fault(key, fmt.Sprintf("%s is the second source of its family", a), "one IPv4 and one IPv6 address")
 		}
@@ -114,6 +119,24 @@ func (n *Node) self(s netip.AddrPort) bool {
 	return n.service(s.Addr()) || listens && (s.Port() == n.Listen.Port || !s.Addr().IsLoopback())
 }
 
+// checkPrefixes wants somebody at home in each prefix: whoever is announced
+// attracts the queries to all of it.
+func (n *Node) checkPrefixes(r *reader) {
+	served := slices.Clone(n.Listen.Addresses)
+	for _, p := range n.Anycast.Addresses {
+		served = append(served, p.Addr())
+	}
+	if slices.Contains(served, netip.Addr{}) {
+		return // a faulty address may belong into any prefix
+	}
+	for i, p := range n.BGP.Prefixes {
+		if p.IsValid() && !slices.ContainsFunc(served, p.Contains) {
+			r.fault(fmt.Sprintf("bgp.prefixes[%d]", i), fmt.Sprintf("nobody would answer in %s", p),
+				"a prefix with one of anycast.addresses or listen.addresses in it")
+		}
+	}
+}
+
 func (n *Node) checkBGP(r *reader) {
 	if n.BGP.Socket == "" {
 		return
@@ -138,8 +161,17 @@ func (n *Node) checkBGP(r *reader) {
 
 func (n *Node) checkAdmin(r *reader) {
 	a := n.Admin.Listen.Addr()
-	if n.service(a) || a.IsValid() && a.IsUnspecified() && len(n.Anycast.Addresses) > 0 {
+	switch {
+	case n.service(a) || a.IsValid() && a.IsUnspecified() && len(n.Anycast.Addresses) > 0:
 		r.fault("admin.listen", fmt.Sprintf("%s would open it on an anycast address", n.Admin.Listen),
 			"a loopback or unicast address of this host")
+	case a.IsValid() && n.Admin.Listen.Port() == n.Listen.Port && n.listens(a):
+		r.fault("admin.listen", fmt.Sprintf("%s is where DNS listens", n.Admin.Listen), "another address or port")
 	}
+}
+
+// listens reports whether DNS listens on a, of which a wildcard is every
+// address: the admin server's is open to both families.
+func (n *Node) listens(a netip.Addr) bool {
+	return a.IsUnspecified() || slices.Contains(n.Listen.Addresses, a) || slices.Contains(n.Listen.Addresses, wildcard(a))
 }

@@ -154,6 +154,7 @@ log: {level: debug}
 
 func TestParseNode_problems(t *testing.T) {
 	const anycast = "listen: {addresses: [198.51.100.1]}\nanycast: {addresses: [198.51.100.1/32]}\n"
+	const athome = "; allowed: a prefix with one of anycast.addresses or listen.addresses in it"
 	tests := []struct {
 		name string
 		text string
@@ -172,6 +173,11 @@ func TestParseNode_problems(t *testing.T) {
 		{"a text where a number belongs", "listen: {port: \"53\"}\n",
 			[]string{"1: listen.port: is the text 53; allowed: 1 to 65535"}},
 		{"another base", "listen: {port: 0x35}\n", []string{"1: listen.port: 0x35 is not allowed; allowed: 1 to 65535"}},
+		{"an octal number", "listen: {port: 053}\n", []string{"1: listen.port: 053 is not allowed; allowed: 1 to 65535"}},
+		{"an octal size", "cache: {memory: 0256MiB}\n", []string{
+			"1: cache.memory: 0256MiB is not allowed; allowed: 1MiB to 1TiB (units KiB, MiB, GiB, TiB)"}},
+		{"an octal port of a server", "recursion: {stub: [{zone: ., servers: [\"192.0.2.1@053\"]}]}\n", []string{
+			"1: recursion.stub[0].servers[0]: 192.0.2.1@053 has no good port; allowed: " + nameserver.allowed}},
 		{"a number where a text belongs", "node: {id: 12}\n", []string{
 			"1: node.id: is the number 12, to be written in quotes; allowed: " + token.allowed}},
 		{"a list where a scalar belongs", "listen: {port: [53]}\n", []string{"1: listen.port: is a list; allowed: 1 to 65535"}},
@@ -207,21 +213,42 @@ func TestParseNode_problems(t *testing.T) {
 		{"an anycast source", anycast + "upstream:\n  sources: [198.51.100.1]\n", []string{
 			"4: upstream.sources[0]: 198.51.100.1 is an anycast address: the reply to it would reach another node; " +
 				"allowed: unicast addresses of this host"}},
+		{"a loopback source of an anycast node", anycast + "upstream: {sources: [127.0.0.1]}\n", []string{
+			"3: upstream.sources[0]: 127.0.0.1 is a loopback address: no reply from beyond this host would reach it; " +
+				"allowed: unicast addresses of this host"}},
+		{"a loopback source of any other node", "upstream: {sources: [127.0.0.1]}\n", nil},
 		{"two sources of a family", "upstream: {sources: [192.0.2.1, 192.0.2.2]}\n", []string{
 			"1: upstream.sources[1]: 192.0.2.2 is the second source of its family; allowed: one IPv4 and one IPv6 address"}},
 		{"no family upstream", "upstream: {ipv4: false, ipv6: false}\n",
 			[]string{"1: upstream.ipv6: is false and so is upstream.ipv4; allowed: one of them true"}},
 		{"an anycast address outside the announced prefixes", anycast + "bgp: {socket: /run/bgp.sock, prefixes: [203.0.113.0/24]}\n",
-			[]string{"2: anycast.addresses[0]: 198.51.100.1 is in none of bgp.prefixes, so no query would reach it"}},
+			[]string{"2: anycast.addresses[0]: 198.51.100.1 is in none of bgp.prefixes, so no query would reach it",
+				"3: bgp.prefixes[0]: nobody would answer in 203.0.113.0/24" + athome}},
+		{"a prefix of a family without an address", anycast + "bgp: {prefixes: [198.51.100.0/24, \"2001:db8:53::/48\"]}\n",
+			[]string{"3: bgp.prefixes[1]: nobody would answer in 2001:db8:53::/48" + athome}},
+		{"a prefix of a node on loopback", "bgp: {socket: /run/b, prefixes: [198.51.100.0/24]}\n",
+			[]string{"1: bgp.prefixes[0]: nobody would answer in 198.51.100.0/24" + athome}},
+		{"a prefix below a wildcard alone", "listen: {addresses: [0.0.0.0]}\nbgp: {prefixes: [198.51.100.0/24]}\n",
+			[]string{"2: bgp.prefixes[0]: nobody would answer in 198.51.100.0/24" + athome}},
+		{"a prefix of an address that the operator holds", "listen: {addresses: [198.51.100.1]}\nbgp: {prefixes: [198.51.100.0/24]}\n", nil},
+		{"a faulty address is not counted as missing, too", "anycast: {addresses: [198.51.100.1]}\nbgp: {prefixes: [198.51.100.0/24]}\n",
+			[]string{"1: anycast.addresses[0]: 198.51.100.1 has no /length; allowed: a global address with /32 or /128"}},
 		{"an announcement of nothing", "bgp: {socket: /run/bgp.sock}\n",
 			[]string{"1: bgp.prefixes: is empty although bgp.socket is set; allowed: at least one prefix"}},
-		{"a lease that ends before failures are seen", "bgp: {socket: /run/b, prefixes: [192.0.2.0/24], lease: 2s}\n", []string{
-			"1: bgp.lease: 2s ends before health.fall failures are seen; allowed: 2.5s at least with this health.every and health.fall"}},
+		{"a lease that ends before failures are seen", anycast + "bgp: {socket: /run/b, prefixes: [198.51.100.0/24], lease: 2s}\n", []string{
+			"3: bgp.lease: 2s ends before health.fall failures are seen; allowed: 2.5s at least with this health.every and health.fall"}},
 		{"graceful restart", "bgp: {graceful_restart: true}\n", []string{
 			"1: bgp.graceful_restart: graceful restart is refused: after a crash routers would go on sending " +
 				"queries to this node until the restart time ends"}},
 		{"metrics on an anycast address", anycast + "admin: {listen: \"0.0.0.0:9153\"}\n", []string{
 			"3: admin.listen: 0.0.0.0:9153 would open it on an anycast address; allowed: a loopback or unicast address of this host"}},
+		{"metrics where DNS listens", "admin: {listen: \"127.0.0.1:5300\"}\n", []string{
+			"1: admin.listen: 127.0.0.1:5300 is where DNS listens; allowed: another address or port"}},
+		{"metrics below the wildcard of DNS", "listen: {addresses: [0.0.0.0]}\nadmin: {listen: \"192.0.2.1:5300\"}\n", []string{
+			"2: admin.listen: 192.0.2.1:5300 is where DNS listens; allowed: another address or port"}},
+		{"metrics on the wildcard above DNS", "admin: {listen: \"[::]:5300\"}\n", []string{
+			"1: admin.listen: [::]:5300 is where DNS listens; allowed: another address or port"}},
+		{"metrics on DNS's port elsewhere", "admin: {listen: \"192.0.2.1:5300\"}\n", nil},
 		{"TTL bounds the wrong way round", "cache: {min_ttl: 1m, max_ttl: 1s}\n",
 			[]string{"1: cache.min_ttl: is above cache.max_ttl; allowed: at most 1s"}},
 		{"a zone without name and servers", "recursion:\n  stub:\n    - {}\n", []string{

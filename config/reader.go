@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -20,15 +21,20 @@ import (
 // file.
 const maxFile = 1 << 20
 
-// Read returns the text of a configuration file. It reads a little more than
-// the parsers accept and no more, so that a device or a log given by mistake
-// ends as an error.
+// Read returns the text of a configuration file, or of one that it names. It
+// waits for nobody: a FIFO, a device or a directory is an error. Of a log given
+// by mistake it reads a little more than the parsers accept.
 func Read(file string) ([]byte, error) {
-	f, err := os.Open(file)
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: is not a regular file", file)
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -207,8 +206,8 @@ var speaker = kind[string]{"gobgp, dry-run", "!!str", func(text string) (string,
 
 // asn leaves out what RFC 7607, RFC 6793 and RFC 7300 reserve.
 var asn = kind[uint32]{"1 to 4294967294, but not 23456 and 65535", "!!int", func(text string) (uint32, string) {
-	n, err := strconv.ParseUint(text, 10, 32)
-	if err != nil || n == 0 || n == 23456 || n == 65535 || n == 1<<32-1 {
+	n, ok := decimal(text, 32)
+	if !ok || n == 0 || n == 23456 || n == 65535 || n == 1<<32-1 {
 		return 0, refused
 	}
 	return uint32(n), ""
@@ -261,8 +260,8 @@ func numbers(text string, n, bits int) ([]uint32, bool) {
 	}
 	values := make([]uint32, n)
 	for i, w := range words {
-		v, err := strconv.ParseUint(w, 10, bits)
-		if err != nil {
+		v, ok := decimal(w, bits)
+		if !ok {
 			return nil, false
 		}
 		values[i] = uint32(v)

@@ -22,6 +22,14 @@ type pass struct {
 	did    []string
 	added  []netip.Prefix // addresses
 	faults []error        // all of them are reported, not only the first
+	denied bool           // a fault was the lack of a privilege, which need not be told again
+}
+
+// note keeps a fault and reports whether to go on.
+func (p *pass) note(err error) bool {
+	p.faults = append(p.faults, err)
+	p.denied = p.denied || errors.Is(err, unix.EPERM)
+	return !p.denied
 }
 
 // ensure does what is missing and says what it did.
@@ -36,7 +44,9 @@ func (s *Setup) ensure() (did []string, err error) {
 		return p.did, err
 	}
 	s.ensureAddresses(&p)
-	s.ensureBlackholes(&p)
+	if !p.denied {
+		s.ensureBlackholes(&p)
+	}
 	if len(p.did) > 0 && p.faults == nil {
 		p.faults = append(p.faults, s.confirm(&p))
 	}
@@ -70,7 +80,7 @@ func (s *Setup) ensureLink(p *pass) error {
 func (s *Setup) ensureAddresses(p *pass) {
 	present, err := s.links.Addresses()
 	if err != nil {
-		p.faults = append(p.faults, failed("listing addresses", err))
+		p.note(failed("listing addresses", err))
 		return
 	}
 	for _, want := range s.addresses {
@@ -81,8 +91,8 @@ func (s *Setup) ensureAddresses(p *pass) {
 				p.added = append(p.added, want)
 			}
 		}
-		if err != nil {
-			p.faults = append(p.faults, err)
+		if err != nil && !p.note(err) {
+			return
 		}
 	}
 }
@@ -134,7 +144,7 @@ func (s *Setup) add(want netip.Prefix, link Link) error {
 func (s *Setup) ensureBlackholes(p *pass) {
 	present, err := s.links.Blackholes()
 	if err != nil {
-		p.faults = append(p.faults, failed("listing routes", err))
+		p.note(failed("listing routes", err))
 		return
 	}
 	for _, want := range s.blackholes {
@@ -142,7 +152,9 @@ func (s *Setup) ensureBlackholes(p *pass) {
 			continue
 		}
 		if err := s.links.AddBlackhole(want); err != nil {
-			p.faults = append(p.faults, failed(fmt.Sprintf("adding blackhole %s", want), err))
+			if !p.note(failed(fmt.Sprintf("adding blackhole %s", want), err)) {
+				return
+			}
 			continue
 		}
 		p.did = append(p.did, fmt.Sprintf("added blackhole %s", want))

@@ -187,3 +187,13 @@ func TestSetup_kernel(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { c.check(t, mustKernel(t)) })
 	}
 }
+
+func TestEnsure_tellsOnceThatAPrivilegeIsMissing(t *testing.T) {
+	m := newMemory()
+	m.links[0].Up = true
+	m.denied = unix.EPERM
+	err := mustNew(t, options(asMemory(m))).Ensure()
+	if err == nil || strings.Count(err.Error(), "CAP_NET_ADMIN") == 0 || strings.Contains(err.Error(), "\n") {
+		t.Errorf("Ensure = %v, want one line", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"proxima/cache"
@@ -81,13 +82,14 @@ func (r *Resolver) fly(key question, f *flight) {
 		a = r.failure(key, err, time.Now())
 		f.failed = true
 	}
+	var known *iterate.Error
 	switch {
 	case key.unproven:
 		r.unproven.Put(a)
-	case f.failed:
-		r.failures.Put(a)
-	default:
+	case !f.failed:
 		r.cache.Put(a)
+	case !errors.As(err, &known) || !known.Local:
+		r.failures.Put(a)
 	}
 	f.answer = a
 	r.mu.Lock()
@@ -96,8 +98,15 @@ func (r *Resolver) fly(key question, f *flight) {
 	close(f.landed)
 }
 
-// lookup walks for the question.
-func (r *Resolver) lookup(ctx context.Context, key question) (*cache.Answer, error) {
+// lookup walks for the question. A panic costs this question and nothing else:
+// if it ended the process, one question would end all nodes, one after another.
+func (r *Resolver) lookup(ctx context.Context, key question) (a *cache.Answer, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.counts.panics.Add(1)
+			a, err = nil, fmt.Errorf("resolver: panic: %v", v)
+		}
+	}()
 	if key.unproven {
 		return r.walker.LookupUnchecked(ctx, key.dns(), iterate.NewBudget())
 	}

@@ -47,10 +47,8 @@ func (r *Resolver) decide(dst []byte, q *wire.Query) (reply []byte, ok bool) {
 	case q.Type == 0 || q.Type == wire.TypeOPT || q.Type >= firstMetaType && q.Type < wire.TypeANY:
 		return r.refuse(dst, q, wire.RcodeNotImp, edeMetaType), true
 	}
-	zone, kind := r.special.find(q.Name)
-	if kind == walked || kind == empty && zone == 0 && q.Type == wire.TypeDS {
-		// The DS of a zone belongs to its parent, which is not ours: RFC 8375
-		// section 4 wants it looked up, for those who validate.
+	zone, kind := r.special.find(q)
+	if kind == walked {
 		return dst, false
 	}
 	r.counts.local.Add(1)
@@ -69,21 +67,21 @@ func (r *Resolver) identify(dst []byte, q *wire.Query) []byte {
 	var space [wire.MaxName]byte
 	name := wire.AppendLower(space[:0], q.Name)
 	known := string(name) == nameIDServer || string(name) == nameHostnameBind
-	if q.Class != wire.ClassCH || q.Type != wire.TypeTXT || !known || r.identity == nil {
+	if q.Class != wire.ClassCH || q.Type != wire.TypeTXT || !known || r.identity == "" {
 		return r.refuse(dst, q, wire.RcodeRefused, edeClass)
 	}
 	r.counts.local.Add(1)
-	return appendLocal(dst, q, wire.RcodeNoError, local{answer: string(r.identity)})
+	return appendLocal(dst, q, wire.RcodeNoError, local{answer: r.identity})
 }
 
 // identityRecord returns the TXT record that says id, owned by the name in the
-// question; nil without id.
-func identityRecord(id string) []byte {
+// question; "" without id.
+func identityRecord(id string) string {
 	if id == "" {
-		return nil
+		return ""
 	}
 	rr := []byte{0xC0, wire.HeaderLen, 0, wire.TypeTXT, 0, wire.ClassCH, 0, 0, 0, 0}
 	rr = binary.BigEndian.AppendUint16(rr, uint16(1+len(id)))
 	rr = append(rr, byte(len(id)))
-	return append(rr, id...)
+	return string(append(rr, id...))
 }

@@ -49,7 +49,7 @@ const (
 
 // Options say what a Resolver works with.
 type Options struct {
-	Walker   *iterate.Walker // required
+	Walker   *iterate.Walker // required; of this Resolver alone, which sets its Local
 	Cache    *cache.Cache    // required: the answers
 	Failures *cache.Cache    // required: a small one of its own, so that failures flush no answers
 	Unproven *cache.Cache    // required: a small one of its own, for what only clients that set CD may have
@@ -63,7 +63,7 @@ type Resolver struct {
 	cache    *cache.Cache
 	failures *cache.Cache
 	unproven *cache.Cache
-	identity []byte // the record that says who we are; nil if nobody may know
+	identity string // the record that says who we are; "" if nobody may know
 	special  *specialNames
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
@@ -96,6 +96,7 @@ func New(o Options) (*Resolver, error) {
 		identity: identityRecord(o.ID), special: newSpecialNames(o.Walker.Zones()),
 		flights: make(map[question]*flight),
 	}
+	r.walker.Local = r.special.reply
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
 }

@@ -28,7 +28,10 @@ var (
 )
 
 // testInternet has a root and example., each on one address.
-func testInternet() *sim.Internet {
+func testInternet() *sim.Internet { return testInternetWith("") }
+
+// testInternetWith has more records in example.
+func testInternetWith(records string) *sim.Internet {
 	n := sim.New(1)
 	n.RoundTrip(10 * time.Millisecond)
 	n.Zone(".", "@ 86400 NS a.root-servers.example.\na.root-servers.example. 86400 A 192.0.2.1\nexample. NS ns.example.\nns.example. A 192.0.2.2\n", rootAddr)
@@ -39,7 +42,7 @@ www 60 A 192.0.2.80
 never 0 A 192.0.2.81
 loop 60 CNAME loop2
 loop2 60 CNAME loop
-`, tldAddr)
+`+records, tldAddr)
 	return n
 }
 
@@ -241,6 +244,19 @@ func TestResolver_AnswerNow_doesNotAllocate(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { r.AnswerNow(dst, q, at) }); n != 0 {
 			t.Errorf("%s: %v allocations", s, n)
 		}
+	}
+}
+
+func TestResolver_AnswerNow_saysALongNameWithoutAllocating(t *testing.T) {
+	known := mustResolver(t, testInternet())
+	r, err := New(Options{Walker: known.walker, Cache: known.cache, Failures: known.failures, Unproven: known.unproven, ID: strings.Repeat("x", 63)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	dst, q, at := make([]byte, 0, 4096), mustQuery(t, "id.server. CH TXT"), time.Now()
+	if n := testing.AllocsPerRun(100, func() { r.AnswerNow(dst, q, at) }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 

@@ -89,16 +89,21 @@ func (s *specialNames) put(name string, k kind) {
 	}
 }
 
-// find returns the kind of the deepest special name in which name lies, and at
-// which octet of name it begins.
-func (s *specialNames) find(name []byte) (zone int, k kind) {
+// find returns the kind of the deepest special name in which q's lies, and at
+// which octet of the name it begins.
+func (s *specialNames) find(q *wire.Query) (zone int, k kind) {
 	var space [wire.MaxName]byte
-	lower := wire.AppendLower(space[:0], name)
+	lower := wire.AppendLower(space[:0], q.Name)
 	if !s.tops[string(lower[lastLabel(lower):])] {
 		return 0, walked
 	}
 	for lower[zone] != 0 {
 		if k, ok := s.kinds[string(lower[zone:])]; ok {
+			if k == empty && zone == 0 && q.Type == wire.TypeDS {
+				// The DS of a zone belongs to its parent, which is not ours: RFC 8375
+				// section 4 wants it looked up, for those who validate.
+				k = walked
+			}
 			return zone, k
 		}
 		zone += 1 + int(lower[zone])
@@ -114,6 +119,22 @@ func lastLabel(name []byte) int {
 		off += 1 + int(name[off])
 	}
 	return last
+}
+
+// reply answers q if it is about a special name, and returns nil if not. So do
+// they stay here, also where an alias or a delegation leads to them.
+func (s *specialNames) reply(question dns.Question) *dns.Msg {
+	m := &dns.Msg{Question: []dns.Question{question}}
+	packet, err := m.Pack()
+	var q wire.Query
+	if err != nil || wire.ParseQuery(&q, packet) != wire.OK {
+		return nil
+	}
+	zone, kind := s.find(&q)
+	if kind == walked || m.Unpack(appendSpecial(nil, &q, zone, kind)) != nil {
+		return nil
+	}
+	return m
 }
 
 // Records of the special names: a pointer to the owner, type, class IN, TTL,

@@ -9,6 +9,7 @@ type Stats struct {
 	Refused  uint64 // replies that say no by policy
 	Flights  uint64 // questions worked on
 	Failed   uint64 // of these ended with an error
+	Panics   uint64 // of these with a panic: each is a fault in this program
 	Recalled uint64 // replies that repeat a remembered failure
 	Stale    uint64 // replies from an answer after its life, RFC 8767
 	Late     uint64 // replies that say no because time ran out
@@ -19,7 +20,7 @@ type Stats struct {
 
 // counts are the counters behind Stats. None is touched by a cache hit.
 type counts struct {
-	local, refused, flights, failed, recalled, stale, late, busy atomic.Uint64
+	local, refused, flights, failed, panics, recalled, stale, late, busy atomic.Uint64
 }
 
 // Stats returns the counters.
@@ -27,7 +28,7 @@ func (r *Resolver) Stats() Stats {
 	c := &r.counts
 	s := Stats{
 		Local: c.local.Load(), Refused: c.refused.Load(), Flights: c.flights.Load(), Failed: c.failed.Load(),
-		Recalled: c.recalled.Load(), Stale: c.stale.Load(), Late: c.late.Load(), Busy: c.busy.Load(),
+		Panics: c.panics.Load(), Recalled: c.recalled.Load(), Stale: c.stale.Load(), Late: c.late.Load(), Busy: c.busy.Load(),
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

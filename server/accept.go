@@ -22,9 +22,15 @@ const drainWindow = 20 * time.Millisecond
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
 
+// A listener is where TCP connections come from, and what came of them.
+type listener struct {
+	*net.TCPListener
+	tally tally
+}
+
 // accept admits TCP connections until its listener is closed; or, after drain,
 // those that have come.
-func (s *Server) accept(l *net.TCPListener) {
+func (s *Server) accept(l *listener) {
 	defer l.Close() // whoever connects later is refused at once, and asks elsewhere
 	draining, failing := false, false
 	for {
@@ -32,7 +38,7 @@ func (s *Server) accept(l *net.TCPListener) {
 		switch {
 		case err == nil:
 			failing = false
-			s.admit(tcp)
+			s.admit(tcp, &l.tally)
 		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -52,18 +58,18 @@ func (s *Server) accept(l *net.TCPListener) {
 	}
 }
 
-// admit serves a connection, or resets it if its client or all clients
-// together hold too many.
-func (s *Server) admit(tcp *net.TCPConn) {
+// admit serves a connection, counting in t, or resets it if its client or all
+// clients together hold too many.
+func (s *Server) admit(tcp *net.TCPConn, t *tally) {
 	at := time.Now()
-	c := newConn(s, tcp, at)
-	if !s.conns.admit(c, at) {
+	c := newConn(s, tcp, t, at)
+	if !c.table.admit(c, at) {
 		tcp.SetLinger(0)
 		tcp.Close()
 		return
 	}
 	s.streams.accepted.Add(1)
-	if s.conns.isDraining() { // which may have happened before c was there to be told
+	if c.table.isDraining() { // which may have happened before c was there to be told
 		c.drain()
 	}
 	s.tasks.Go(c.serve)

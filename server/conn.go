@@ -29,7 +29,9 @@ type conn struct {
 	server *Server
 	tcp    *net.TCPConn
 	from   netip.Addr
-	client netip.Prefix // by which it is counted
+	table  *table       // in which it is counted
+	client netip.Prefix // and by which
+	tally  *tally       // of its listener
 
 	// Owned by serve.
 	in      *bufio.Reader
@@ -48,11 +50,11 @@ type conn struct {
 }
 
 // newConn returns the connection tcp, accepted at.
-func newConn(s *Server, tcp *net.TCPConn, at time.Time) *conn {
-	c := &conn{server: s, tcp: tcp, until: at.Add(s.o.MaxAge)}
+func newConn(s *Server, tcp *net.TCPConn, t *tally, at time.Time) *conn {
+	c := &conn{server: s, tcp: tcp, tally: t, until: at.Add(s.o.MaxAge)}
 	c.changed = sync.NewCond(&c.mu)
 	c.from = tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().WithZone("")
-	c.client = clientOf(c.from)
+	c.table, c.client = s.tableFor(c.from), clientOf(c.from)
 	c.in = bufio.NewReaderSize(tcp, prefixLen+maxQuery)
 	return c
 }
@@ -67,7 +69,7 @@ var (
 // serve answers the queries of c until one side has enough, and closes it when
 // all replies have left.
 func (c *conn) serve() {
-	defer c.server.conns.remove(c)
+	defer c.table.remove(c)
 	defer c.tcp.Close()
 	err := c.converse()
 	c.flush()
@@ -102,7 +104,7 @@ func (c *conn) converse() error {
 			return c.judge(err, &s.streams.idle)
 		}
 		c.queries++
-		s.stream.queries.Add(1)
+		c.tally.queries.Add(1)
 		kept, err := c.answer(p)
 		if err != nil {
 			return err
@@ -143,7 +145,7 @@ func (c *conn) answer(p *packet) (kept bool, err error) {
 	p.from = c.from
 	start := len(c.out)
 	c.out = append(c.out, 0, 0)
-	reply, done := s.answerNow(c.out, p, &s.stream, at)
+	reply, done := s.answerNow(c.out, p, c.tally, at)
 	switch {
 	case done:
 		c.out = c.finish(reply, start, q)
@@ -152,7 +154,7 @@ func (c *conn) answer(p *packet) (kept bool, err error) {
 		}
 		return false, nil
 	case !s.takePlace():
-		c.out = c.finish(overloaded(c.out, q, &s.stream), start, q)
+		c.out = c.finish(overloaded(c.out, q, c.tally), start, q)
 		return false, nil
 	}
 	c.out = c.out[:start]
@@ -167,10 +169,10 @@ func (c *conn) wait(p *packet, at time.Time) {
 	c.mu.Lock()
 	c.inflight++
 	c.mu.Unlock()
-	s.conns.noteWork(c)
+	c.table.noteWork(c)
 	s.tasks.Go(func() {
 		reply := make([]byte, prefixLen, prefixLen+wire.PayloadSize)
-		reply = s.answer(reply, &p.query, &s.stream, at)
+		reply = s.answer(reply, &p.query, c.tally, at)
 		c.send(c.finish(reply, 0, &p.query))
 		s.packets.Put(p)
 		c.mu.Lock()
@@ -191,12 +193,12 @@ func (c *conn) finish(dst []byte, start int, q *wire.Query) []byte {
 	if q.Keepalive {
 		// In units of 100 ms, RFC 7828 section 3.1.
 		var timeout [2]byte
-		binary.BigEndian.PutUint16(timeout[:], uint16(min(s.conns.keepalive()/(100*time.Millisecond), 0xFFFF)))
+		binary.BigEndian.PutUint16(timeout[:], uint16(min(c.table.keepalive()/(100*time.Millisecond), 0xFFFF)))
 		dst = wire.AddOption(dst, message, wire.OptionKeepalive, timeout[:])
 	}
-	dst = s.finish(dst, message, q, &s.stream, wire.MaxMessage)
+	dst = s.finish(dst, message, q, c.tally, wire.MaxMessage)
 	binary.BigEndian.PutUint16(dst[start:], uint16(len(dst)-message))
-	s.stream.replies.Add(1)
+	c.tally.replies.Add(1)
 	return dst
 }
 
@@ -279,7 +281,7 @@ func (c *conn) rest() {
 		return
 	}
 	c.readByLocked(at.Add(c.server.o.Idle))
-	c.server.conns.noteRest(c, at)
+	c.table.noteRest(c, at)
 }
 
 // drain makes c end when it has answered what has arrived: when nothing comes

@@ -31,13 +31,13 @@ func (s *Server) answerNow(dst []byte, p *packet, t *tally, at time.Time) (reply
 	if p.portZero {
 		fault = wire.Drop
 	}
+	if fault != wire.Drop && !s.allow.contains(p.from) { // whatever he sent
+		t.refused.Add(1)
+		return wire.AppendError(dst, q, wire.RcodeRefused, edeProhibited), true
+	}
 	if fault != wire.OK {
 		t.noteFault(fault)
 		return wire.AppendFault(dst, q, fault), true
-	}
-	if !s.allow.contains(p.from) {
-		t.refused.Add(1)
-		return wire.AppendError(dst, q, wire.RcodeRefused, edeProhibited), true
 	}
 	reply, done = s.tryNow(dst, q, at)
 	if done && len(reply) == len(dst) {
@@ -117,14 +117,17 @@ func overloaded(dst []byte, q *wire.Query, t *tally) []byte {
 	return wire.AppendError(dst, q, wire.RcodeServFail, edeOverloaded)
 }
 
-// finish adds to the reply dst[start:] what every transport adds, and cuts it
-// to limit octets.
+// finish adds to the reply dst[start:] what every transport adds, and makes it
+// fit limit octets: without the reason if that is enough, else without records.
 func (s *Server) finish(dst []byte, start int, q *wire.Query, t *tally, limit int) []byte {
 	if len(dst) == start {
 		return dst
 	}
 	if q.NSID && len(s.nsid) > 0 {
 		dst = wire.AddOption(dst, start, wire.OptionNSID, s.nsid)
+	}
+	if len(dst)-start > limit {
+		dst = wire.DropEDE(dst, start, limit)
 	}
 	if len(dst)-start > limit {
 		t.truncated.Add(1)

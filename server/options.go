@@ -17,6 +17,7 @@ type Options struct {
 	Port      uint16         // of all addresses, UDP and TCP; 0 takes a free one, for tests
 	Readers   int            // UDP sockets per address; default GOMAXPROCS
 	Allow     []netip.Prefix // who may ask; others get REFUSED with EDE 18. Empty means everybody
+	Own       []netip.Addr   // this node's own, from which its checks of itself ask; see ownConns
 	NSID      string         // identity of this node for those who ask, RFC 5001; empty means none
 	Log       *zap.Logger    // nil means none
 
@@ -46,13 +47,22 @@ const defaultInflight = 4096
 const defaultTimeout = 4500 * time.Millisecond
 
 // defaultConns bounds the TCP connections in all. Default 4,096, from 1 to
-// 1,048,576. Each holds one file and some 10 KiB (RFC 7766 section 10).
+// 1,048,576, and fewer if files are few, see filesShare. Each holds one file and
+// some 10 KiB (RFC 7766 section 10).
 const defaultConns = 4096
 
 // defaultConnsPerClient bounds the TCP connections of one client, a /32 or a
 // /56. Default 32, from 1 to 1,048,576: many hosts may share the address, yet
 // a hundred such clients cannot fill the table (RFC 7766 section 6.2.2).
 const defaultConnsPerClient = 32
+
+// ownConns bounds the TCP connections from Options.Own, which are counted apart
+// from all others: neither a full table nor a busy program on this host keeps
+// the node's checks of itself from their answer. Among themselves they are
+// treated as the others are, so that the one that has rested longest makes
+// room for a check. 64, not configurable, on top of MaxConns: twice what one
+// client may hold.
+const ownConns = 64
 
 // defaultPipelined bounds the queries in flight on one connection. Default 64,
 // from 1 to 65,536. Above it the connection is not read until one is answered,
@@ -97,13 +107,30 @@ const defaultStall = 5 * time.Second
 // RFC 5001 names no limit.
 const maxNSID = 128
 
+// filesShare is the divisor that leaves TCP connections their share of the files
+// that this process may have open (RLIMIT_NOFILE). 2, not configurable: the
+// other half is for questions to other servers, the sockets, and the checks.
+const filesShare = 2
+
+// fitInto lowers MaxConns to what the process may hold in so many files.
+func (o *Options) fitInto(files uint64) {
+	most := max(1, int(min(files/filesShare, many+ownConns))-ownConns)
+	if most < o.MaxConns {
+		o.Log.Warn("files are few, so that fewer TCP connections are held",
+			zap.Uint64("files", files), zap.Int("wanted", o.MaxConns), zap.Int("held", most))
+		o.MaxConns = most
+	}
+}
+
+// many is the upper bound of what costs memory only.
+const many = 1 << 20
+
 // withDefaults returns o with its zeros replaced, or an error that names every
 // field out of bounds.
 func (o Options) withDefaults() (Options, error) {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	const many = 1 << 20
 	err := errors.Join(
 		checkAddresses(o.Addresses),
 		bound("Readers", &o.Readers, runtime.GOMAXPROCS(0), 1, 1024),

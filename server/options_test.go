@@ -1,10 +1,13 @@
 package server
 
 import (
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 func TestListen_refusesOptions(t *testing.T) {
@@ -35,6 +38,28 @@ func TestListen_refusesOptions(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %q does not say %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestOptions_leaveFilesToOthers(t *testing.T) {
+	tests := []struct {
+		name  string
+		files uint64
+		want  int
+	}{
+		{"with files enough, all connections", 1 << 20, defaultConns},
+		{"and without a limit", math.MaxUint64, defaultConns},
+		{"half of few files are for others", 1024, 512 - ownConns},
+		{"of hardly any, one", 100, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := Options{MaxConns: defaultConns, Log: zap.NewNop()}
+			o.fitInto(tt.files)
+			if o.MaxConns != tt.want {
+				t.Errorf("MaxConns = %d, want %d", o.MaxConns, tt.want)
 			}
 		})
 	}

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"proxima/server/socket"
 	"proxima/wire"
 )
 
@@ -36,7 +38,7 @@ type Server struct {
 	nsid      []byte
 	addrs     []netip.AddrPort
 	readers   []*reader
-	listeners []*net.TCPListener
+	listeners []*listener
 	start     time.Time // what reader.began counts from
 	ctx       context.Context
 	cancel    context.CancelFunc // ends every Handler.Answer
@@ -46,10 +48,10 @@ type Server struct {
 	done    chan struct{}  // closed when Serve has nothing left to wait for
 	packets sync.Pool      // of *packet; at most MaxInflight and one for each connection are out
 
-	conns    table // TCP connections
+	conns    table // TCP connections of clients
+	own      table // and those from Options.Own
 	inflight atomic.Int64
 	panics   atomic.Uint64
-	stream   tally // TCP messages
 	streams  connTally
 
 	mu      sync.Mutex // guards what follows
@@ -69,6 +71,11 @@ func Listen(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	o.fitInto(files.Cur)
 	for range portTries {
 		s := newServer(o)
 		if err = s.bind(); err == nil {
@@ -88,31 +95,47 @@ func newServer(o Options) *Server {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.packets.New = func() any { return new(packet) }
 	s.conns.init(o, &s.streams)
+	o.MaxConns, o.MaxConnsPerClient = ownConns, ownConns
+	s.own.init(o, &s.streams)
 	return s
 }
 
-// bind opens the sockets, TCP first (see tcpOptions).
+// bind opens the sockets, TCP first: TCP listeners share no port, which is how
+// a second server on the same address fails.
 func (s *Server) bind() error {
 	port := s.o.Port
 	for _, a := range s.o.Addresses {
-		l, err := listenTCP(netip.AddrPortFrom(a, port), int(s.o.Stall.Milliseconds()))
+		l, err := socket.ListenTCP(netip.AddrPortFrom(a, port), s.o.Stall)
 		if err != nil {
 			return err
 		}
-		s.listeners = append(s.listeners, l)
+		s.listeners = append(s.listeners, &listener{TCPListener: l})
 		port = l.Addr().(*net.TCPAddr).AddrPort().Port()
 		s.addrs = append(s.addrs, netip.AddrPortFrom(a, port))
 	}
 	for _, at := range s.addrs {
 		for i := range s.o.Readers {
-			u, err := listenUDP(at)
+			conn, err := socket.ListenUDP(at)
 			if err != nil {
+				return err
+			}
+			u, err := newUDPSocket(conn, at.Addr())
+			if err != nil {
+				conn.Close()
 				return err
 			}
 			s.readers = append(s.readers, newReader(s, u, fmt.Sprintf("%v/%d", at, i)))
 		}
 	}
 	return nil
+}
+
+// tableFor returns the table in which connections from a are counted.
+func (s *Server) tableFor(a netip.Addr) *table {
+	if slices.Contains(s.o.Own, a) {
+		return &s.own
+	}
+	return &s.conns
 }
 
 // Addrs returns the addresses and the port that Listen bound, in the order of
@@ -210,6 +233,7 @@ func (s *Server) drain() {
 		l.SetDeadline(time.Unix(1, 0)) // fails only if the listener is closed, which ends it too
 	}
 	s.conns.drain()
+	s.own.drain()
 }
 
 // Close ends the service at once: sockets are closed, and the contexts of
@@ -238,6 +262,7 @@ func (s *Server) closeAll() {
 		l.Close()
 	}
 	s.conns.close()
+	s.own.close()
 }
 
 // Stuck returns an error that names a reader which, as of at, has been inside

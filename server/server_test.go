@@ -47,6 +47,20 @@ func TestServe_answers(t *testing.T) {
 	}
 }
 
+func TestServer_RepliesAreCountedByAddressAndTransport(t *testing.T) {
+	s := serve(t, Options{Addresses: []netip.Addr{loopback4, netip.MustParseAddr("127.0.0.2")}, Readers: 2}, known)
+	for range 3 {
+		ask(t, dial(t, "udp", netip.Addr{}, s.Addrs()[1]), query(1, "a.example."))
+	}
+	ask(t, dial(t, "tcp", netip.Addr{}, s.Addrs()[0]), query(1, "a.example."))
+	for i, want := range [][2]uint64{{0, 1}, {3, 0}} {
+		wantStats(t, s, "counted", func(Stats) bool {
+			udp, tcp := s.Replies(i)
+			return udp == want[0] && tcp == want[1]
+		})
+	}
+}
+
 func TestServe_answersFromTheAddressAsked(t *testing.T) {
 	s := serve(t, Options{Addresses: []netip.Addr{netip.IPv4Unspecified()}}, both)
 	port := s.Addrs()[0].Port()
@@ -176,6 +190,49 @@ func TestServe_refuses(t *testing.T) {
 				t.Errorf("counted %d as refused", refused)
 			}
 		})
+	}
+}
+
+func TestServe_refusesStrangersWhateverTheySend(t *testing.T) {
+	update := query(1, "a.example.")
+	update[2] |= 5 << 3
+	version := edns(query(1, "a.example."), 1232)
+	version[len(version)-5] = 1
+	tests := []struct {
+		name   string
+		packet []byte
+	}{
+		{"a malformed query", append(query(1, "a.example."), 0)},
+		{"an UPDATE", update},
+		{"EDNS version 1", version},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := serve(t, Options{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, known)
+			c := dial(t, "udp", netip.Addr{}, s.Addrs()[0])
+			send(t, c, tt.packet)
+			if got := read(t, receive(t, c)); got.rcode != wire.RcodeRefused {
+				t.Errorf("rcode %d, want REFUSED", got.rcode)
+			}
+		})
+	}
+}
+
+func TestServe_dropsTheReasonBeforeTheAnswer(t *testing.T) {
+	s := serve(t, Options{}, &handlerFunc{now: func(dst []byte, q *wire.Query) ([]byte, bool) {
+		start, plain := len(dst), *q
+		plain.EDNS = false
+		dst = appendAnswer(dst, &plain, 1232-wire.HeaderLen-15-12-11)
+		return wire.AppendOPT(dst, start, q, wire.RcodeNoError, &wire.EDE{Code: wire.EDEStaleAnswer}), true
+	}})
+	c := dial(t, "udp", netip.Addr{}, s.Addrs()[0])
+	send(t, c, edns(query(1, "a.example."), 1232))
+	reply := receive(t, c)
+	if got := read(t, reply); got.cut || got.answers != 1 || got.ede != -1 || len(reply) != 1232 {
+		t.Errorf("%d octets, %+v; want 1,232 with the answer and without EDE", len(reply), got)
+	}
+	if got := s.Stats().UDP.Truncated; got != 0 {
+		t.Errorf("Truncated = %d", got)
 	}
 }
 

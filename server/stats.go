@@ -74,7 +74,7 @@ func (s *Server) Stats() Stats {
 	sum := Stats{
 		Inflight:    int(s.inflight.Load()),
 		Panics:      s.panics.Load(),
-		Conns:       s.conns.size(),
+		Conns:       s.conns.size() + s.own.size(),
 		Accepted:    s.streams.accepted.Load(),
 		AcceptError: s.streams.acceptErr.Load(),
 		ConnsFull:   s.streams.full.Load(),
@@ -90,6 +90,16 @@ func (s *Server) Stats() Stats {
 		r.tally.addTo(&sum.UDP)
 		sum.KernelDrops += r.conn.Drops()
 	}
-	s.stream.addTo(&sum.TCP)
+	for _, l := range s.listeners {
+		l.tally.addTo(&sum.TCP)
+	}
 	return sum
+}
+
+// Replies returns how many replies have left from the i-th address of Addrs.
+func (s *Server) Replies(i int) (udp, tcp uint64) {
+	for _, r := range s.readers[i*s.o.Readers : (i+1)*s.o.Readers] {
+		udp += r.tally.replies.Load()
+	}
+	return udp, s.listeners[i].tally.replies.Load()
 }

@@ -57,6 +57,36 @@ func TestServe_limitsConnections(t *testing.T) {
 	})
 }
 
+func TestServe_keepsPlacesForItsOwn(t *testing.T) {
+	own := netip.MustParseAddr("127.0.0.3")
+	tests := []struct {
+		name string
+		from netip.Addr // of many idle connections
+		many int
+		o    Options
+	}{
+		{"when clients hold all there are", netip.Addr{}, 8, Options{MaxConns: 4}},
+		{"when its own address holds more than a client may", own, 8, Options{MaxConnsPerClient: 2}},
+		{"when its own address holds more than it may", own, ownConns + 8, Options{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.o.Own = []netip.Addr{own}
+			s := serve(t, tt.o, known)
+			first := dial(t, "tcp", own, s.Addrs()[0])
+			ask(t, first, query(1, "a.example."))
+			for range tt.many {
+				c := dial(t, "tcp", tt.from, s.Addrs()[0])
+				c.Write(append([]byte{0, 27}, query(1, "a.example.")...)) // which some may not: they are reset
+			}
+			ask(t, dial(t, "tcp", own, s.Addrs()[0]), query(2, "a.example."))
+			if tt.from != own {
+				ask(t, first, query(3, "a.example."))
+			}
+		})
+	}
+}
+
 func TestClientOf(t *testing.T) {
 	tests := []struct {
 		name string

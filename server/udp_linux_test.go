@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"proxima/server/socket"
 	"proxima/test/netns"
 )
 
@@ -91,8 +92,8 @@ func TestListen_announcesItsSegmentSize(t *testing.T) {
 	}
 	raw.Control(func(fd uintptr) {
 		got, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG)
-		if err != nil || got > maxSegment || got < maxSegment-20 { // less TCP's own options
-			t.Errorf("the client sends segments of %d octets, %v; want %d at most", got, err, maxSegment)
+		if err != nil || got > socket.MaxSegment || got < socket.MaxSegment-20 { // less TCP's own options
+			t.Errorf("the client sends segments of %d octets, %v; want %d at most", got, err, socket.MaxSegment)
 		}
 	})
 }
@@ -130,7 +131,7 @@ func TestStats_countsWhatTheKernelDrops(t *testing.T) {
 	defer s.Close()
 	c := dial(t, "udp", netip.Addr{}, s.Addrs()[0])
 	packet := make([]byte, 60000)
-	for range 4 * queueSize / len(packet) {
+	for range 4 * socket.QueueSize / len(packet) {
 		send(t, c, packet)
 	}
 	if s.Stats().KernelDrops == 0 {

@@ -97,6 +97,30 @@ func AddOption(dst []byte, start int, code uint16, data []byte) []byte {
 	return append(dst, data...)
 }
 
+// DropEDE removes the extended error from the OPT record that ends the message
+// dst[start:] if without it the message fits limit: what is said beside an
+// answer must not cost the answer.
+func DropEDE(dst []byte, start, limit int) []byte {
+	msg := dst[start:]
+	opt, found := findOPT(msg)
+	if !found {
+		return dst
+	}
+	for off := opt.RData; off+4 <= opt.End; {
+		end := off + 4 + int(binary.BigEndian.Uint16(msg[off+2:]))
+		if binary.BigEndian.Uint16(msg[off:]) != OptionEDE {
+			off = end
+			continue
+		}
+		if end > opt.End || len(msg)-(end-off) > limit {
+			return dst
+		}
+		binary.BigEndian.PutUint16(msg[opt.RData-2:], uint16(opt.End-opt.RData-(end-off)))
+		return append(dst[:start+off], msg[end:]...)
+	}
+	return dst
+}
+
 // Truncate cuts the message dst[start:], a reply to q, if it is longer than
 // limit, which is at least MinUDP: what is left is the header with TC, the
 // question, and OPT, which loses its options only if they do not fit.

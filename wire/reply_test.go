@@ -235,6 +235,53 @@ func TestTruncate(t *testing.T) {
 	}
 }
 
+func TestDropEDE(t *testing.T) {
+	tests := []struct {
+		name  string
+		spare int // octets of the limit beyond the reply without its EDE
+		nsid  string
+		want  string
+	}{
+		{"a reply that fits without its reason loses it", 0, "", "NOERROR qr rd ra; 1232"},
+		{"other options stay", 0, "ams1", "NOERROR qr rd ra; 1232 616d7331"},
+		{"one that does not fit either keeps it", -1, "", "NOERROR qr rd ra; 1232 3 old"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q, _ := mustReply(t, 0, withOptions())
+			reply := AppendError([]byte("dst"), &q, RcodeNoError, &EDE{Code: EDEStaleAnswer, Text: "old"})
+			limit := len(reply) - 3 - 9 + tt.spare
+			if tt.nsid != "" {
+				reply = AddOption(reply, 3, OptionNSID, []byte(tt.nsid))
+				limit += 4 + len(tt.nsid)
+			}
+			if got := summary(mustParse(t, DropEDE(reply, 3, limit)[3:])); got != tt.want {
+				t.Errorf("got  %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestDropEDE_leavesAlone(t *testing.T) {
+	_, plain := mustReply(t, 3, nil)
+	_, edns := mustReply(t, 3, withOptions())
+	tests := []struct {
+		name  string
+		reply []byte
+	}{
+		{"a reply without OPT", plain},
+		{"an OPT without a reason", edns},
+		{"half a header", edns[:5]},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := DropEDE(bytes.Clone(tt.reply), 0, 0); !bytes.Equal(got, tt.reply) {
+				t.Errorf("got  %x\nwant %x", got, tt.reply)
+			}
+		})
+	}
+}
+
 func TestReply_allocatesNothing(t *testing.T) {
 	q, reply := mustReply(t, 40, withOptions())
 	dst := make([]byte, 0, 2048)
@@ -243,7 +290,7 @@ func TestReply_allocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		AppendError(dst, &q, RcodeServFail, ede)
 		msg := AddOption(append(dst, reply...), 0, OptionNSID, nsid)
-		Truncate(msg, 0, &q, MinUDP)
+		Truncate(DropEDE(msg, 0, MinUDP), 0, &q, MinUDP)
 	}); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}

@@ -6,7 +6,7 @@
 // copied. If the packet is faulty, AppendFault composes what it deserves. If
 // it is sound, somebody composes a reply: the cache from an answer it holds,
 // or AppendError. AppendOPT ends that reply; the transport adds its own options
-// with AddOption and cuts the reply to size with Truncate.
+// with AddOption and cuts the reply to size with DropEDE and Truncate.
 //
 // AppendRecords is the way back: it indexes the records of a whole message, so
 // that its times can be changed without taking it apart.

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -31,18 +33,15 @@ const identity = "id.server."
 
 // DNS returns a check that asks server for the TXT record id.server. of class
 // CH and wants id for an answer, with the right message ID and question. The
-// question leaves from source, or from any address if source is the zero Addr,
-// over udp or tcp. Each question may take timeout, 250 ms if it is 0. Errors
-// start with name.
+// question leaves over udp or tcp, from source or, if source is the zero Addr or
+// not on this host any more, from the address that the kernel chooses. Each
+// question may take timeout, 250 ms if it is 0. Errors start with name.
 func DNS(name string, server netip.AddrPort, source netip.Addr, network, id string, timeout time.Duration) func(context.Context) error {
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
 	p := probe{server: server, source: source, network: network, id: id, timeout: timeout}
-	count := 1
-	if network == "udp" {
-		count = probes
-	}
+	count := Questions(network)
 	return func(ctx context.Context) error {
 		results := make(chan error, count)
 		for range count {
@@ -57,8 +56,19 @@ func DNS(name string, server netip.AddrPort, source netip.Addr, network, id stri
 		if len(errs) == 0 {
 			return nil
 		}
-		return fmt.Errorf("%s: %d of %d questions to %s over %s failed: %w", name, len(errs), count, server, network, errs[0])
+		// The worst is told: one wrong reply among late ones is not load.
+		worst := max(0, slices.IndexFunc(errs, func(err error) bool { return !isLate(err) && !lacksFiles(err) }))
+		return fmt.Errorf("%s: %d of %d questions to %s over %s failed: %w", name, len(errs), count, server, network, errs[worst])
 	}
+}
+
+// Questions returns how many questions the check that DNS returns asks at once
+// over network.
+func Questions(network string) int {
+	if network == "udp" {
+		return probes
+	}
+	return 1
 }
 
 // A probe is one question. Immutable.
@@ -76,6 +86,10 @@ func (p probe) ask(ctx context.Context) error {
 	defer cancel()
 	d := net.Dialer{LocalAddr: p.local()}
 	conn, err := d.DialContext(ctx, p.network, p.server.String())
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		// That the host has lost its source does not say that it cannot answer.
+		conn, err = new(net.Dialer).DialContext(ctx, p.network, p.server.String())
+	}
 	if err != nil {
 		return err
 	}

@@ -3,10 +3,15 @@ package check
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,30 +158,61 @@ func TestProgress_hands_down_the_limit(t *testing.T) {
 	}
 }
 
-func TestUnloaded(t *testing.T) {
-	failure := errors.New("no reply")
+func TestExcuse(t *testing.T) {
+	const own = 4
+	timeout := fmt.Errorf("anycast: 1 of 4 questions failed: %w", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded})
+	reset := &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 	tests := []struct {
-		name          string
-		err           error
-		before, after Load
-		want          error
+		name    string
+		err     error
+		replies uint64 // during the round
+		want    bool
 	}{
-		{"a success is a success", nil, Load{5, 0}, Load{5, 0}, nil},
-		{"a failure without load counts", failure, Load{5, 1}, Load{900, 1}, failure},
-		{"a failure under a flood that is served is forgiven", failure, Load{5, 1}, Load{900, 7}, nil},
-		{"a failure under a flood that nobody serves counts", failure, Load{5, 1}, Load{5, 7}, failure},
+		{"silence while others are served", timeout, 900, true},
+		{"a result that comes too late while others are served", fmt.Errorf("no result: %w", context.DeadlineExceeded), 900, true},
+		{"a reset while others are served", reset, 900, true},
+		{"a connection that ends while others are served", io.EOF, 900, true},
+		{"silence while nobody is served", timeout, 0, false},
+		{"silence while only the checks are served, if late", timeout, 2 * own, false},
+		{"a refused connection", syscall.ECONNREFUSED, 900, false},
+		{"a wrong reply", judge(question(), &dns.Msg{}, "ams1"), 900, false},
+		{"an address that is missing", errors.New("198.51.100.1 is not on lo"), 900, false},
+		{"no file left in the process", fmt.Errorf("listing interfaces: %w", syscall.EMFILE), 0, true},
+		{"no file left on the host", fmt.Errorf("listing interfaces: %w", syscall.ENFILE), 0, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			now := tt.before
-			run := func(context.Context) error {
-				now = tt.after
-				return tt.err
-			}
-			if got := Unloaded(run, func() Load { return now })(t.Context()); got != tt.want {
-				t.Errorf("err = %v, want %v", got, tt.want)
+			sent := uint64(1e6)
+			excused := Excuse(func() uint64 { return sent }, own)()
+			sent += tt.replies
+			if got := excused(tt.err); got != tt.want {
+				t.Errorf("excused = %t, want %t", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestDNS_tells_a_wrong_reply_among_late_ones(t *testing.T) {
+	var asked atomic.Int32
+	n := newNode(t, func(r *dns.Msg) *dns.Msg {
+		if asked.Add(1) < probes {
+			return nil
+		}
+		r.Rcode = dns.RcodeRefused
+		return r
+	})
+	err := DNS("anycast", n.addr, netip.Addr{}, "udp", "ams1", 200*time.Millisecond)(t.Context())
+	if err == nil || isLate(err) {
+		t.Errorf("error = %v, want the wrong reply", err)
+	}
+}
+
+func TestDNS_asks_although_its_source_is_gone(t *testing.T) {
+	n := newNode(t, func(r *dns.Msg) *dns.Msg { return r })
+	for _, network := range []string{"udp", "tcp"} {
+		if err := DNS("anycast", n.addr, netip.MustParseAddr("192.0.2.10"), network, "ams1", 10*time.Second)(t.Context()); err != nil {
+			t.Errorf("over %s: %v, want nil", network, err)
+		}
 	}
 }
 

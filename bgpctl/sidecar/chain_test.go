@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -105,8 +106,8 @@ func TestChain_a_sidecar_that_comes_back_is_found(t *testing.T) {
 	link := bgpctl.Dial(o.Path)
 	defer link.Close()
 	want := bgpctl.Wanted{Wish: bgpctl.Up, Prefixes: prefixes}
-	if _, err := link.Hold(t.Context(), want, bgpctl.MinLease); err == nil {
-		t.Error("Hold without a sidecar = nil, want an error")
+	if _, err := link.Hold(t.Context(), want, bgpctl.MinLease); !errors.Is(err, bgpctl.ErrEnded) {
+		t.Errorf("Hold without a sidecar = %v, want ErrEnded", err)
 	}
 	for range 2 { // the second one finds the connection of the first dead
 		s, err := Listen(o)
@@ -132,6 +133,9 @@ func TestChain_a_sidecar_that_comes_back_is_found(t *testing.T) {
 		}
 		cancel()
 		<-done
+		if _, err := link.Hold(t.Context(), want, bgpctl.MinLease); !errors.Is(err, bgpctl.ErrEnded) {
+			t.Errorf("Hold after the sidecar's end = %v, want ErrEnded", err)
+		}
 	}
 }
 
@@ -148,13 +152,26 @@ func TestChain_a_late_reply_does_not_end_the_connection(t *testing.T) {
 	}
 	hasty, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := link.Hold(hasty, want, bgpctl.MaxLease); err == nil {
-		t.Error("Hold without time = nil, want an error")
+	if _, err := link.Hold(hasty, want, bgpctl.MaxLease); err == nil || errors.Is(err, bgpctl.ErrEnded) {
+		t.Errorf("Hold without time = %v, want an error other than ErrEnded", err)
 	}
 	if reply, err := link.Hold(t.Context(), want, bgpctl.MaxLease); err != nil || reply.State != bgpctl.Announced {
 		t.Errorf("Hold = %+v, %v; want ANNOUNCED", reply, err)
 	}
 	if n := r.count(); n != 1 {
 		t.Errorf("Set was called %d times, want 1: nothing was withdrawn", n)
+	}
+}
+
+func TestChain_the_node_hears_of_the_sessions(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t, newRecorder())
+	o.Sessions = func() (up, all int) { return 1, 2 }
+	start(t, o)
+	link := bgpctl.Dial(o.Path)
+	defer link.Close()
+	want := bgpctl.Wanted{Wish: bgpctl.Up, Prefixes: prefixes}
+	if reply, err := link.Hold(t.Context(), want, bgpctl.MaxLease); err != nil || reply.SessionsUp != 1 || reply.Sessions != 2 {
+		t.Errorf("Hold = %+v, %v; want 1 of 2 sessions", reply, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -76,7 +75,7 @@ func (s *Sidecar) admit(c *net.UnixConn) error {
 	if err != nil {
 		return err
 	}
-	if cred.Uid != 0 && cred.Uid != uint32(os.Geteuid()) && !slices.Contains(s.o.UIDs, cred.Uid) {
+	if cred.Uid != 0 && cred.Uid != uint32(os.Geteuid()) {
 		return fmt.Errorf("user %d, process %d: may not announce", cred.Uid, cred.Pid)
 	}
 	s.mu.Lock()
@@ -145,6 +144,7 @@ func (s *Sidecar) send(m message) bool {
 // reply answers the lease of m; refused says why it does not count, or nil.
 func (s *Sidecar) reply(m message, refused error) {
 	r := bgpctl.Reply{Seq: m.lease.Seq, State: s.a.state, Since: s.since(s.now()), Reason: s.a.reason, Announced: s.announced()}
+	r.SessionsUp, r.Sessions = s.o.Sessions()
 	switch {
 	case refused != nil:
 		r.Refused, r.Error = true, refused.Error()

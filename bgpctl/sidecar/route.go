@@ -65,9 +65,9 @@ const (
 // to a prefix, RFC 7999. It is never sent.
 const blackhole uint32 = 65535<<16 | 666
 
-// maxPrepend bounds Prepend with that of Degraded: more than a few have no
+// maxPrepend bounds Prepend, and that of Degraded: more than a few have no
 // effect, and a path of hundreds is dropped by routers.
-const maxPrepend = 20
+const maxPrepend = 10
 
 // check names what is wrong with the group.
 func (g Group) check() error {
@@ -88,8 +88,8 @@ func (g Group) check() error {
 	switch {
 	case slices.Contains(g.Communities, blackhole) || slices.Contains(g.Degraded.Communities, blackhole):
 		return errors.New("community 65535:666 would blackhole the service")
-	case g.Prepend < 0 || g.Degraded.Prepend < 0 || g.Prepend+g.Degraded.Prepend > maxPrepend:
-		return fmt.Errorf("prepend %d and %d when degraded are not from 0 to %d together", g.Prepend, g.Degraded.Prepend, maxPrepend)
+	case min(g.Prepend, g.Degraded.Prepend) < 0 || max(g.Prepend, g.Degraded.Prepend) > maxPrepend:
+		return fmt.Errorf("prepend %d, and %d when degraded, are not from 0 to %d each", g.Prepend, g.Degraded.Prepend, maxPrepend)
 	case g.NextHop.IPv4.IsValid() && !g.NextHop.IPv4.Is4():
 		return fmt.Errorf("next hop %v is not IPv4", g.NextHop.IPv4)
 	case g.NextHop.IPv6.IsValid() && !g.NextHop.IPv6.Is6():

@@ -26,12 +26,12 @@ type Speaker interface {
 
 // Options says where to listen and what may be announced.
 type Options struct {
-	Path    string   // of the socket
-	UIDs    []uint32 // who may connect, besides root and this process's user
-	Groups  []Group  // at least one
-	Rules   Rules
-	Speaker Speaker     // the caller closes it after Serve
-	Log     *zap.Logger // nil = none
+	Path     string  // of the socket; root and this process's user may connect
+	Groups   []Group // at least one
+	Rules    Rules
+	Speaker  Speaker              // the caller closes it after Serve
+	Sessions func() (up, all int) // of the speaker; must not wait. nil = it cannot tell
+	Log      *zap.Logger          // nil = none
 }
 
 const (
@@ -96,6 +96,9 @@ func Listen(o Options) (*Sidecar, error) {
 	}
 	if o.Speaker == nil {
 		return nil, errors.New("sidecar: Speaker: none")
+	}
+	if o.Sessions == nil {
+		o.Sessions = func() (up, all int) { return 0, 0 }
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/net/netutil"
 
 	"proxima/bgpctl/sidecar"
-	"proxima/bgpctl/sidecar/gobgp"
 )
 
 // What the admin server may take. None is configurable: a monitoring system
@@ -46,13 +45,13 @@ type admin struct {
 	closed   chan struct{}
 }
 
-func newAdmin(l net.Listener, s *sidecar.Sidecar, peers func() []gobgp.PeerStatus) *admin {
-	scrape := promhttp.HandlerFor(newRegistry(s, peers), promhttp.HandlerOpts{
+func newAdmin(l net.Listener, r room) *admin {
+	scrape := promhttp.HandlerFor(newRegistry(r), promhttp.HandlerOpts{
 		MaxRequestsInFlight: maxScrapes, CoalesceGather: true, Timeout: adminWrite,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", scrape)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, healthy(s.Status(), time.Now())) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, healthy(r.sidecar.Status(), time.Now())) })
 	return &admin{l, &http.Server{
 		Handler: mux, ErrorLog: zap.NewStdLog(zap.NewNop()), MaxHeaderBytes: maxAdminHeader,
 		ReadTimeout: adminRead, WriteTimeout: adminWrite, IdleTimeout: adminIdle,

@@ -11,13 +11,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"proxima/cmd/internal/logging"
+	"proxima/cmd/internal/signals"
 	"proxima/config"
 )
 
@@ -26,7 +26,7 @@ var version = ""
 
 func main() {
 	if err := command(os.Stdout).Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, describe(err))
+		logging.Print(describe(err))
 		os.Exit(1)
 	}
 }
@@ -62,9 +62,7 @@ func serveCommand() *cobra.Command {
 		Short: "Announce for leases until SIGTERM or SIGINT; a second one kills",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			signals := make(chan os.Signal, 1)
-			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-			return serve(file, signals)
+			return serve(file, signals.Catch())
 		},
 	}
 	configFlag(c, &file)

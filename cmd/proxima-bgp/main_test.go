@@ -30,6 +30,7 @@ func TestCheck(t *testing.T) {
 		{"a long prefix", goodGoBGP + "groups: [{name: main, prefixes: [198.51.100.0/25]}]", "", "/24", false},
 		{"an IPv6 prefix without a way to a next hop", goodGoBGP + `groups: [{name: main, prefixes: ["2001:db8:53::/48"]}]`, "", "has no next hop", false},
 		{"a password", strings.Replace(goodGoBGP, "asn: 64500", "asn: 64500, password_file: "+password, 1) + "groups: [{name: main, prefixes: [198.51.100.0/24]}]", "s3cret\n", "ok", true},
+		{"a password from a device", strings.Replace(goodGoBGP, "asn: 64500", "asn: 64500, password_file: /dev/zero", 1) + "groups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "not a regular file", false},
 		{"an empty password", strings.Replace(goodGoBGP, "asn: 64500", "asn: 64500, password_file: "+password, 1) + "groups: [{name: main, prefixes: [198.51.100.0/24]}]", "\n", "not one line", false},
 	}
 	for _, tt := range tests {

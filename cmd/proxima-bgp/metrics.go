@@ -9,11 +9,12 @@ import (
 	"proxima/bgpctl/sidecar/gobgp"
 )
 
-// A room is the collector of the sidecar. It keeps nothing: the sidecar counts,
+// A room is the collector of this process. It keeps nothing: the sidecar counts,
 // and is asked when somebody wants to know.
 type room struct {
 	sidecar *sidecar.Sidecar
 	peers   func() []gobgp.PeerStatus // nil = the speaker has no sessions
+	dropped func() uint64             // lines of the log
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -34,13 +35,14 @@ var (
 	garbageDesc     = desc("connections_garbage_total", "Connections ended for what they sent.")
 	errorsDesc      = desc("speaker_errors_total", "Calls of the speaker that failed.")
 	peerDesc        = desc("peer_up", "1 if the session with the router is up.", "peer")
+	droppedDesc     = prometheus.NewDesc("proxima_logging_dropped_lines_total", "Lines of the log that nobody will read.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (r room) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		stateDesc, announcedDesc, leasedDesc, ageDesc, holdDownDesc, failedDesc, transitionsDesc,
-		expiredDesc, refusedDesc, rejectedDesc, garbageDesc, errorsDesc, peerDesc,
+		expiredDesc, refusedDesc, rejectedDesc, garbageDesc, errorsDesc, peerDesc, droppedDesc,
 	} {
 		to <- d
 	}
@@ -70,6 +72,7 @@ func (r room) Collect(to chan<- prometheus.Metric) {
 	total(rejectedDesc, n.Rejected)
 	total(garbageDesc, n.Garbage)
 	total(errorsDesc, n.SpeakerErrors)
+	total(droppedDesc, r.dropped())
 	if r.peers == nil {
 		return
 	}
@@ -87,12 +90,12 @@ func truth(b bool) float64 {
 }
 
 // newRegistry holds the collectors of this process.
-func newRegistry(s *sidecar.Sidecar, peers func() []gobgp.PeerStatus) *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(
+func newRegistry(r room) *prometheus.Registry {
+	all := prometheus.NewRegistry()
+	all.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		room{s, peers},
+		r,
 	)
-	return r
+	return all
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -49,7 +50,7 @@ type program struct {
 }
 
 // newProgram starts a sidecar with a speaker: the lines of its file.
-func newProgram(t *testing.T, speaker string) *program {
+func newProgram(t *testing.T, speaker string, changes ...func(*exec.Cmd)) *program {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "proxima-test-") // t.TempDir is too long for a socket's path
 	if err != nil {
@@ -67,6 +68,9 @@ func newProgram(t *testing.T, speaker string) *program {
 	p.Env = append(os.Environ(), asSidecar+"=1")
 	if testing.Verbose() {
 		p.Stderr = os.Stderr
+	}
+	for _, change := range changes {
+		change(p.Cmd)
 	}
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
@@ -152,9 +156,70 @@ func TestServe_tells_what_it_does(t *testing.T) {
 		"proxima_sidecar_announced_prefixes 1",
 		"proxima_sidecar_leased 1",
 		"proxima_sidecar_lease_expired_total 0",
+		"proxima_logging_dropped_lines_total 0",
 	} {
 		if !strings.Contains(metrics, want+"\n") {
 			t.Errorf("/metrics lacks %q", want)
+		}
+	}
+}
+
+func TestServe_needs_nobody_who_reads_its_log(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		reader func(r, w *os.File) error
+	}{
+		{"the reader has gone", func(r, _ *os.File) error { return r.Close() }},
+		{"the reader hangs", func(_, w *os.File) error { return fill(w) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if err := tt.reader(r, w); err != nil {
+				t.Fatal(err)
+			}
+			p := newProgram(t, "speaker: dry-run", func(cmd *exec.Cmd) { cmd.Stderr = w })
+			w.Close()
+			p.hold(t)
+			if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.await(t); err != nil {
+				t.Errorf("the program ended with %v, want nil", err)
+			}
+		})
+	}
+}
+
+// fill writes into a pipe until it takes no more.
+func fill(w *os.File) error {
+	for {
+		_ = w.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+		if _, err := w.Write(make([]byte, 4096)); errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+func TestServe_ignores_a_hangup(t *testing.T) {
+	t.Parallel()
+	p := newProgram(t, "speaker: dry-run")
+	link := p.hold(t)
+	if err := p.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		time.Sleep(20 * time.Millisecond) // a program that dies needs a moment
+		r, err := link.Hold(t.Context(), bgpctl.Wanted{Wish: bgpctl.Up, Prefixes: []netip.Prefix{prefix}}, bgpctl.MaxLease)
+		if err != nil || r.State != bgpctl.Announced {
+			t.Fatalf("after SIGHUP: %v, %v", r.State, err)
 		}
 	}
 }

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"os/signal"
 	"time"
 
 	"go.uber.org/zap"
 
 	"proxima/bgpctl/sidecar"
+	"proxima/cmd/internal/logging"
+	"proxima/cmd/internal/signals"
 )
 
 // stopLimit bounds the whole way from the signal to the end. 3 s, not
@@ -19,23 +19,24 @@ import (
 const stopLimit = 3 * time.Second
 
 // serve announces for leases until a signal comes.
-func serve(file string, signals <-chan os.Signal) error {
+func serve(file string, caught signals.Signals) error {
 	c, err := load(file)
 	if err != nil {
 		return err
 	}
-	log, err := newLog(c)
+	log, err := logging.New(c.Log.Level)
 	if err != nil {
 		return err
 	}
+	defer log.Close()
 	for _, w := range c.Warnings {
 		log.Warn("configuration", zap.Stringer("problem", w))
 	}
-	speaker, peers, err := newSpeaker(c, log)
+	speaker, peers, err := newSpeaker(c, log.Logger)
 	if err != nil {
 		return err
 	}
-	s, err := sidecar.Listen(sidecarOptions(c, speaker, log))
+	s, err := sidecar.Listen(sidecarOptions(c, speaker, log.Logger))
 	if err != nil {
 		return errors.Join(err, speaker.Close(context.Background()))
 	}
@@ -46,12 +47,12 @@ func serve(file string, signals <-chan os.Signal) error {
 		}
 	}
 	log.Info("started", zap.String("version", release()), zap.String("socket", c.Socket), zap.String("speaker", c.Speaker))
-	return run(s, speaker, newAdmin(web, s, peers), log, signals)
+	return run(s, speaker, newAdmin(web, room{s, peers, log.Dropped}), log.Logger, caught)
 }
 
 // run ends with the first part that fails, or with a signal. Then it withdraws
 // and ends the other parts.
-func run(s *sidecar.Sidecar, speaker sidecar.Speaker, web *admin, log *zap.Logger, signals <-chan os.Signal) error {
+func run(s *sidecar.Sidecar, speaker sidecar.Speaker, web *admin, log *zap.Logger, caught signals.Signals) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	served, watched := make(chan error, 1), make(chan error, 1)
@@ -59,15 +60,21 @@ func run(s *sidecar.Sidecar, speaker sidecar.Speaker, web *admin, log *zap.Logge
 	go func() { watched <- web.serve() }()
 
 	var err error
-	running := true
-	select {
-	case sig := <-signals:
-		log.Info("stopping", zap.Stringer("signal", sig))
-		signal.Reset()
-	case err = <-served:
-		running = false
-	case err = <-watched:
-		watched <- nil
+	running, ending := true, false
+	for running && !ending {
+		select {
+		case <-caught.Hangups:
+			signals.IgnoreHangup(log)
+		case sig := <-caught.Ends:
+			log.Info("stopping", zap.Stringer("signal", sig))
+			signals.Release()
+			ending = true
+		case err = <-served:
+			running = false
+		case err = <-watched:
+			watched <- nil
+			ending = true
+		}
 	}
 	limit, release := context.WithTimeout(context.Background(), stopLimit)
 	defer release()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 
 	"go.uber.org/zap"
 
@@ -69,7 +68,7 @@ func readPassword(file string) (string, error) {
 	if file == "" {
 		return "", nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := config.Read(file)
 	if err != nil {
 		return "", err
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"proxima/config"
 	"proxima/netsetup"
 )
@@ -32,10 +34,8 @@ func inspect(out io.Writer, file string) error {
 		fmt.Fprintf(out, "%s (warning)\n", w)
 	}
 	links := netsetup.Kernel()
-	if all, err := links.Interfaces(); err == nil && len(c.Anycast.Addresses) > 0 &&
-		!slices.ContainsFunc(all, func(l netsetup.Link) bool { return l.Name == c.Anycast.Interface }) {
-		fmt.Fprintf(out, "this host: anycast.interface: %s is absent and will be made, if the kernel has dummy links (warning)\n",
-			c.Anycast.Interface)
+	for _, w := range hostWarnings(c, links, hostMemory()) {
+		fmt.Fprintf(out, "this host: %s (warning)\n", w)
 	}
 	wrong := checkHost(c, links)
 	for _, err := range wrong {
@@ -46,6 +46,23 @@ func inspect(out io.Writer, file string) error {
 	}
 	_, err = fmt.Fprintf(out, "%s: ok\n", file)
 	return err
+}
+
+// hostWarnings says what is odd about this host, on which serve would work all
+// the same. Memory is what it has, in octets; 0 = unknown.
+func hostWarnings(c *config.Node, links netsetup.Links, memory uint64) []string {
+	var all []string
+	if memory != 0 && uint64(c.Cache.Memory) > memory {
+		all = append(all, fmt.Sprintf("cache.memory: %d MiB are more than there are here, %d MiB", c.Cache.Memory>>20, memory>>20))
+	}
+	if len(c.Anycast.Addresses) == 0 {
+		return all
+	}
+	named := func(l netsetup.Link) bool { return l.Name == c.Anycast.Interface }
+	if present, err := links.Interfaces(); err == nil && !slices.ContainsFunc(present, named) {
+		all = append(all, fmt.Sprintf("anycast.interface: %s is absent and will be made, if the kernel has dummy links", c.Anycast.Interface))
+	}
+	return all
 }
 
 // checkHost returns why serve would fail on this host, or serve nobody. It
@@ -89,4 +106,13 @@ func checkPort(port uint16) error {
 		_ = conn.Close()
 	}
 	return nil
+}
+
+// hostMemory is the memory of this host, in octets; 0 = unknown.
+func hostMemory() uint64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0
+	}
+	return uint64(info.Totalram) * uint64(info.Unit)
 }

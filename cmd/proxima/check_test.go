@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	"proxima/netsetup"
 )
 
 func mustWrite(t testing.TB, text string) (file string) {
@@ -51,6 +54,26 @@ func TestCheck(t *testing.T) {
 			want := strings.ReplaceAll(strings.Join(tt.want, "\n")+"\n", "FILE", file)
 			if out != want || (err == nil) != tt.ok {
 				t.Errorf("check = %v, printed\n%swant\n%s", err, out, want)
+			}
+		})
+	}
+}
+
+func TestHostWarnings_nameACacheLargerThanTheMemory(t *testing.T) {
+	c := mustParse(t, "cache: {memory: 2GiB}\n")
+	tests := []struct {
+		name   string
+		memory uint64
+		want   []string
+	}{
+		{"enough", 2 << 30, nil},
+		{"not enough", 1 << 30, []string{"cache.memory: 2048 MiB are more than there are here, 1024 MiB"}},
+		{"unknown", 0, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := hostWarnings(c, netsetup.Kernel(), tt.memory); !slices.Equal(got, tt.want) {
+				t.Errorf("warnings %q, want %q", got, tt.want)
 			}
 		})
 	}

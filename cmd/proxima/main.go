@@ -13,13 +13,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"proxima/cmd/internal/logging"
+	"proxima/cmd/internal/signals"
 	"proxima/config"
 )
 
@@ -27,11 +27,11 @@ import (
 var version = ""
 
 func main() {
-	// A program with file capabilities is to be silent when it crashes, as the
-	// Go runtime has it: its callers may be strangers. A daemon's are not.
+	// The Go runtime keeps from a program with file capabilities where it has
+	// panicked, for strangers might start it. A daemon's operator wants to know.
 	debug.SetTraceback("single")
 	if err := command(os.Stdout).Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, describe(err))
+		logging.Print(describe(err))
 		os.Exit(1)
 	}
 }
@@ -67,9 +67,7 @@ func serveCommand() *cobra.Command {
 		Short: "Answer until a signal to end; a second one hurries, a third one kills",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			signals := make(chan os.Signal, 2)
-			signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-			return serve(file, signals)
+			return serve(file, signals.Catch())
 		},
 	}
 	configFlag(c, &file)

@@ -81,14 +81,32 @@ func readHints(file string) ([]anchor.Server, error) {
 }
 
 func serverOptions(c *config.Node, listen, sources []netip.Addr, log *zap.Logger) server.Options {
-	// The node's own addresses may ask, or its checks of itself would fail.
+	own := ownAddresses(c, listen, sources)
 	allow := slices.Clone(c.Access.Allow)
-	for _, a := range slices.Concat(listen, serviceAddresses(c), sources) {
-		if !a.IsUnspecified() {
-			allow = append(allow, netip.PrefixFrom(a, a.BitLen()))
+	for _, a := range own { // or the checks would fail
+		allow = append(allow, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return server.Options{Addresses: listen, Port: c.Listen.Port, Allow: allow, Own: own, NSID: c.Node.ID, Log: log}
+}
+
+// ownAddresses are those from which the checks may come to ask: the sources
+// and, where there is none, the addresses that are asked, or their like.
+func ownAddresses(c *config.Node, listen, sources []netip.Addr) []netip.Addr {
+	own := slices.Concat(listen, serviceAddresses(c), sources)
+	for i, a := range own {
+		if a.IsUnspecified() || a.IsLoopback() {
+			own[i] = loopback(a)
 		}
 	}
-	return server.Options{Addresses: listen, Port: c.Listen.Port, Allow: allow, NSID: c.Node.ID, Log: log}
+	return own
+}
+
+// loopback is the loopback address of a's family.
+func loopback(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return netip.IPv6Loopback()
 }
 
 // walkerOptions lacks what only exists at run time.
@@ -126,52 +144,71 @@ func reachable(sources []netip.Addr, family func(netip.Addr) bool) bool {
 // takes it microseconds. 1 s, not configurable: clients ask another node then.
 const stuckLimit = time.Second
 
+// questionLimit bounds one question of a check: four fifths of the half round
+// that the keeper gives a check, so that it is the check that says what was
+// late. No less: a busy host is slow, and slow is not sick.
+func questionLimit(every time.Duration) time.Duration { return every / 2 * 4 / 5 }
+
 // checks are the proofs that this node serves: a question to each service
 // address by each transport, through the kernel and the real sockets; readers
 // that come back; and the addresses being there, if setup holds any.
 func checks(c *config.Node, srv *server.Server, setup *netsetup.Setup, sources []netip.Addr) []bgpctl.Check {
-	all := []bgpctl.Check{{Name: "listener progress", Run: check.Progress(srv.Stuck, stuckLimit)}}
+	present, err := hostAddresses(netsetup.Kernel())
+	ipv6 := err != nil || slices.Contains(present, netip.IPv6Loopback())
+	targets := probed(c, srv.Addrs(), ipv6)
+	all := check.Count{Sent: func() uint64 { s := srv.Stats(); return s.UDP.Replies + s.TCP.Replies }}
+	all.Asked = uint64(len(slices.Concat(targets...)) * (check.Questions("udp") + check.Questions("tcp")))
+
+	list := []bgpctl.Check{{Name: "listener progress", Run: check.Progress(srv.Stuck, stuckLimit), Excuse: check.Excuse(all, all)}}
 	if setup != nil {
-		all = append(all, bgpctl.Check{Name: "addresses present", Run: check.Present(setup.Missing)})
+		list = append(list, bgpctl.Check{Name: "addresses present", Run: check.Present(setup.Missing), Excuse: check.Excuse(all, all)})
 	}
-	load := func() check.Load {
-		s := srv.Stats()
-		return check.Load{Served: s.UDP.Replies, Dropped: s.KernelDrops}
-	}
-	for _, a := range probed(c, srv.Addrs()) {
-		for _, network := range []string{"udp", "tcp"} {
-			name := fmt.Sprintf("dns %s %s", a.Addr(), network)
-			// A question may take as long as a round gives a check: a busy
-			// host is slow, and slow is not sick.
-			run := check.DNS(name, a, sourceFor(a.Addr(), sources), network, c.Node.ID, c.Health.Every/2)
-			all = append(all, bgpctl.Check{Name: name, Run: check.Unloaded(run, load)})
+	for i := range targets {
+		for _, a := range targets[i] {
+			for _, network := range []string{"udp", "tcp"} {
+				name := fmt.Sprintf("dns %s %s", a.Addr(), network)
+				path := check.Count{
+					Sent:  func() uint64 { return replies(srv, i, network) },
+					Asked: uint64(len(targets[i]) * check.Questions(network)),
+				}
+				list = append(list, bgpctl.Check{
+					Name:   name,
+					Run:    check.DNS(name, a, sourceFor(a.Addr(), sources), network, c.Node.ID, questionLimit(c.Health.Every)),
+					Excuse: check.Excuse(path, all),
+				})
+			}
 		}
 	}
-	return all
+	return list
 }
 
-// probed are the addresses that the checks ask: all that the node listens on,
-// but instead of a wildcard, the anycast addresses of its family or, without
-// any, its loopback address.
-func probed(c *config.Node, bound []netip.AddrPort) []netip.AddrPort {
-	var all []netip.AddrPort
-	for _, b := range bound {
+// replies is how many have left the i-th address of srv by network.
+func replies(srv *server.Server, i int, network string) uint64 {
+	udp, tcp := srv.Replies(i)
+	if network == "udp" {
+		return udp
+	}
+	return tcp
+}
+
+// probed are the addresses that the checks ask for each one that the node has
+// bound: itself, but instead of a wildcard the anycast addresses of its family
+// or, without any, the loopback address. On a host without IPv6 there is
+// nothing to ask for an IPv6 wildcard, unless the node listens nowhere else.
+func probed(c *config.Node, bound []netip.AddrPort, ipv6 bool) [][]netip.AddrPort {
+	all := make([][]netip.AddrPort, len(bound))
+	for i, b := range bound {
 		if !b.Addr().IsUnspecified() {
-			all = append(all, b)
+			all[i] = []netip.AddrPort{b}
 			continue
 		}
-		n := len(all)
 		for _, a := range serviceAddresses(c) {
 			if a.Is4() == b.Addr().Is4() {
-				all = append(all, netip.AddrPortFrom(a, b.Port()))
+				all[i] = append(all[i], netip.AddrPortFrom(a, b.Port()))
 			}
 		}
-		if n == len(all) {
-			loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-			if b.Addr().Is6() {
-				loopback = netip.IPv6Loopback()
-			}
-			all = append(all, netip.AddrPortFrom(loopback, b.Port()))
+		if len(all[i]) == 0 && (b.Addr().Is4() || ipv6 || len(bound) == 1) {
+			all[i] = []netip.AddrPort{netip.AddrPortFrom(loopback(b.Addr()), b.Port())}
 		}
 	}
 	return all

@@ -54,12 +54,16 @@ func TestProbed(t *testing.T) {
 		name  string
 		text  string
 		bound string
+		ipv6  bool
 		want  string
 	}{
-		{"each address is asked itself", "", "192.0.2.1:53 [2001:db8::1]:53", "192.0.2.1:53 [2001:db8::1]:53"},
-		{"instead of a wildcard, its anycast addresses", anycast, "0.0.0.0:53 [2001:db8:53::1]:53",
+		{"each address is asked itself", "", "192.0.2.1:53 [2001:db8::1]:53", true, "192.0.2.1:53 [2001:db8::1]:53"},
+		{"instead of a wildcard, its anycast addresses", anycast, "0.0.0.0:53 [2001:db8:53::1]:53", true,
 			"198.51.100.1:53 198.51.100.2:53 [2001:db8:53::1]:53"},
-		{"instead of a wildcard without those, loopback", "", "0.0.0.0:53 [::]:53", "127.0.0.1:53 [::1]:53"},
+		{"instead of a wildcard without those, loopback", "", "0.0.0.0:53 [::]:53", true, "127.0.0.1:53 [::1]:53"},
+		{"without IPv6 on the host, not that of IPv6", "", "0.0.0.0:53 [::]:53", false, "127.0.0.1:53"},
+		{"unless nothing else would be asked", "", "[::]:53", false, "[::1]:53"},
+		{"nor is an anycast address left out", anycast, "0.0.0.0:53 [::]:53", false, "198.51.100.1:53 198.51.100.2:53 [2001:db8:53::1]:53"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -68,7 +72,7 @@ func TestProbed(t *testing.T) {
 				bound = append(bound, netip.MustParseAddrPort(b))
 			}
 			var got []string
-			for _, a := range probed(mustParse(t, tt.text), bound) {
+			for _, a := range slices.Concat(probed(mustParse(t, tt.text), bound, tt.ipv6)...) {
 				got = append(got, a.String())
 			}
 			if strings.Join(got, " ") != tt.want {
@@ -102,14 +106,20 @@ func TestSourceFor(t *testing.T) {
 
 func TestServerOptions_letTheNodeAskItself(t *testing.T) {
 	c := mustParse(t, `{listen: {addresses: [198.51.100.1, "::"]}, anycast: {addresses: [198.51.100.1/32, "2001:db8:53::1/128"]}, access: {allow: [203.0.113.0/24]}}`)
-	got := serverOptions(c, c.Listen.Addresses, mustAddrs("192.0.2.10"), nil).Allow
-	for _, a := range mustAddrs("203.0.113.7", "198.51.100.1", "2001:db8:53::1", "192.0.2.10") {
-		if !slices.ContainsFunc(got, func(p netip.Prefix) bool { return p.Contains(a) }) {
-			t.Errorf("%v may not ask: %v", a, got)
+	got := serverOptions(c, c.Listen.Addresses, mustAddrs("192.0.2.10"), nil)
+	mayAsk := func(a netip.Addr) bool {
+		return slices.ContainsFunc(got.Allow, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	for _, a := range mustAddrs("198.51.100.1", "2001:db8:53::1", "::1", "192.0.2.10") {
+		if !mayAsk(a) || !slices.Contains(got.Own, a) {
+			t.Errorf("%v may not ask as one of ours: %v, %v", a, got.Allow, got.Own)
 		}
 	}
-	if slices.ContainsFunc(got, func(p netip.Prefix) bool { return p.Contains(netip.MustParseAddr("192.0.2.11")) }) {
-		t.Errorf("a stranger may ask: %v", got)
+	if client := netip.MustParseAddr("203.0.113.7"); !mayAsk(client) || slices.Contains(got.Own, client) {
+		t.Errorf("%v may not ask, or as one of ours: %v, %v", client, got.Allow, got.Own)
+	}
+	if mayAsk(netip.MustParseAddr("192.0.2.11")) {
+		t.Errorf("a stranger may ask: %v", got.Allow)
 	}
 }
 

@@ -18,6 +18,8 @@ func (d *daemon) daemonRoom() prometheus.Collector {
 			func(_ *daemon, emit emit) { emit(1, release()) }),
 		total("netsetup_repairs", "Addresses and routes that went missing and were put back.",
 			func(d *daemon) uint64 { return d.repairs.Load() }),
+		total("logging_dropped_lines", "Lines of the log that nobody will read.",
+			func(d *daemon) uint64 { return d.log.Dropped() }),
 	}}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +14,8 @@ import (
 
 	"proxima/bgpctl"
 	"proxima/cache"
+	"proxima/cmd/internal/logging"
+	"proxima/cmd/internal/signals"
 	"proxima/config"
 	"proxima/netsetup"
 	"proxima/resolver"
@@ -42,7 +43,7 @@ const primeLimit = 3 * time.Second
 // fields and taken apart in the other.
 type daemon struct {
 	c       *config.Node
-	log     *zap.Logger
+	log     *logging.Log
 	links   netsetup.Links
 	listen  []netip.Addr
 	sources []netip.Addr
@@ -65,15 +66,16 @@ type daemon struct {
 }
 
 // serve is the daemon, from reading its file to its last log line.
-func serve(file string, signals <-chan os.Signal) error {
+func serve(file string, caught signals.Signals) error {
 	c, err := load(file)
 	if err != nil {
 		return err
 	}
-	log, err := newLog(c)
+	log, err := logging.New(c.Log.Level, zap.String("node", c.Node.ID))
 	if err != nil {
 		return err
 	}
+	defer log.Close()
 	for _, w := range c.Warnings {
 		log.Warn("a key was ignored", zap.String("key", w.Key), zap.Int("line", w.Line), zap.String("reason", w.Reason))
 	}
@@ -81,12 +83,12 @@ func serve(file string, signals <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	return d.run(signals)
+	return d.run(caught)
 }
 
 // start builds a daemon whose sockets are bound. If a step fails, those before
 // it are undone.
-func start(c *config.Node, log *zap.Logger) (*daemon, error) {
+func start(c *config.Node, log *logging.Log) (*daemon, error) {
 	d := &daemon{c: c, log: log, links: netsetup.Kernel()}
 	for _, step := range []func() error{
 		d.findAddresses, d.openAdmin, d.buildResolver, d.holdAddresses, d.openServer, d.buildKeeper,
@@ -134,7 +136,7 @@ func (d *daemon) buildResolver() (err error) {
 	if o.Trust, err = trustOptions(d.c); err != nil {
 		return err
 	}
-	if d.upkeep, err = loadUpkeep(d.c, d.log); err != nil {
+	if d.upkeep, err = loadUpkeep(d.c, d.log.Logger); err != nil {
 		return err
 	}
 	if d.walker, err = iterate.New(o); err != nil {
@@ -183,12 +185,12 @@ func claimAddresses() (net.Listener, error) {
 }
 
 func (d *daemon) openServer() (err error) {
-	d.server, err = server.Listen(serverOptions(d.c, d.listen, d.sources, d.log))
+	d.server, err = server.Listen(serverOptions(d.c, d.listen, d.sources, d.log.Logger))
 	return err
 }
 
 func (d *daemon) buildKeeper() (err error) {
-	o := keeperOptions(d.c, checks(d.c, d.server, d.setup, d.sources), d.asked, d.log)
+	o := keeperOptions(d.c, checks(d.c, d.server, d.setup, d.sources), d.asked, d.log.Logger)
 	if d.c.BGP.Socket != "" {
 		d.link = bgpctl.Dial(d.c.BGP.Socket)
 		o.Link = d.link
@@ -206,7 +208,7 @@ func (d *daemon) asked() uint64 {
 }
 
 // run serves until a signal comes or a part fails, and then stops in order.
-func (d *daemon) run(signals <-chan os.Signal) error {
+func (d *daemon) run(caught signals.Signals) error {
 	tasks, failed := errgroup.WithContext(context.Background())
 	keeping, endKeeping := context.WithCancel(context.Background())
 	watching, endWatching := context.WithCancel(context.Background())
@@ -236,16 +238,27 @@ func (d *daemon) run(signals <-chan os.Signal) error {
 	d.log.Info("started", zap.String("version", release()), zap.Stringers("listen", d.server.Addrs()),
 		zap.Stringers("sources", d.sources), zap.Stringers("anycast", d.c.Anycast.Addresses))
 
-	select {
-	case s := <-signals:
-		d.log.Info("stop was asked for", zap.Stringer("signal", s))
-	case <-failed.Done():
-		p.failed = true
-		d.log.Error("a part failed")
-	}
-	err := d.stop(p, signals)
+	p.failed = d.awaitEnd(caught, failed)
+	err := d.stop(p, caught)
 	web.Close() // requests in flight are worth nothing now
 	return errors.Join(tasks.Wait(), err)
+}
+
+// awaitEnd returns when the daemon is asked to end or, with true, when a part of
+// it has failed.
+func (d *daemon) awaitEnd(caught signals.Signals, failed context.Context) bool {
+	for {
+		select {
+		case <-caught.Hangups:
+			signals.IgnoreHangup(d.log.Logger)
+		case s := <-caught.Ends:
+			d.log.Info("stop was asked for", zap.Stringer("signal", s))
+			return false
+		case <-failed.Done():
+			d.log.Error("a part failed")
+			return true
+		}
+	}
 }
 
 // prime learns the root's servers, so that the first client need not wait for

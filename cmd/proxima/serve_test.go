@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,9 @@ import (
 	"go.uber.org/zap"
 
 	"proxima/bgpctl"
+	"proxima/cmd/internal/logging"
+	"proxima/cmd/internal/signals"
+	"proxima/config"
 )
 
 // patience bounds what a test waits for. It is no measure of anything.
@@ -33,6 +37,9 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
+// silent is a log that nobody reads.
+func silent() *logging.Log { return &logging.Log{Logger: zap.NewNop()} }
+
 // A node is a daemon that serves 127.0.0.1 within the test. Its root is a stub
 // zone at a port where nobody answers.
 type node struct {
@@ -42,7 +49,7 @@ type node struct {
 	ended    chan error
 }
 
-func startNode(t *testing.T, more string) *node {
+func startNode(t *testing.T, more string, changes ...func(*config.Node)) *node {
 	t.Helper()
 	port, web := freePort(t), freePort(t)
 	c := mustParse(t, fmt.Sprintf(`
@@ -52,13 +59,16 @@ admin: {listen: "127.0.0.1:%d"}
 recursion: {stub: [{zone: ., servers: ["127.0.0.1@1"]}]}
 health: {every: 100ms, rise: 1}
 %s`, port, web, more))
-	d, err := start(c, zap.NewNop())
+	for _, change := range changes {
+		change(c)
+	}
+	d, err := start(c, silent())
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := &node{d, fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("http://127.0.0.1:%d", web),
 		make(chan os.Signal, 2), make(chan error, 1)}
-	go func() { n.ended <- n.run(n.signals) }()
+	go func() { n.ended <- n.run(signals.Signals{Ends: n.signals}) }()
 	t.Cleanup(func() { n.stop(t) })
 	return n
 }
@@ -150,7 +160,7 @@ func TestServe_failedStartNamesTheReasonAndLeavesNothing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := start(mustParse(t, tt.text), zap.NewNop()); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := start(mustParse(t, tt.text), silent()); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("start = %v, want %q", err, tt.want)
 			}
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", free))
@@ -180,7 +190,7 @@ func TestMetrics_namePackages(t *testing.T) {
 		t.Fatal(err)
 	}
 	rooms := map[string]bool{"build": true, "netsetup": true, "server": true, "resolver": true, "cache": true,
-		"iterate": true, "selection": true, "upstream": true, "bgpctl": true}
+		"iterate": true, "logging": true, "selection": true, "upstream": true, "bgpctl": true}
 	seen := map[string]bool{}
 	for _, f := range families {
 		name, ours := strings.CutPrefix(f.GetName(), "proxima_")
@@ -320,7 +330,9 @@ func (s *sidecar) wished(t *testing.T, w bgpctl.Wish) {
 }
 
 func startAnnounced(t *testing.T, s *sidecar) *node {
-	n := startNode(t, fmt.Sprintf("bgp: {socket: %s, prefixes: [198.51.100.0/24], lease: 1s}\n", s.path))
+	n := startNode(t, "", func(c *config.Node) { // which a file would not be allowed: nobody is in the prefix
+		c.BGP.Socket, c.BGP.Prefixes, c.BGP.Lease = s.path, []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, time.Second
+	})
 	s.wished(t, bgpctl.Up)
 	await(t, "the node is ready", func() bool { status, _ := get(n.web + "/readyz"); return status == http.StatusOK })
 	return n

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
-	"os/signal"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
+
+	"proxima/cmd/internal/signals"
 )
 
 // shutdownLimit bounds how long the server may take to answer what is in
@@ -27,14 +27,14 @@ type parts struct {
 // stop ends the announcement first and the addresses last: withdraw, answer
 // what is in flight, release. A second signal skips the waiting, a third one
 // ends the process.
-func (d *daemon) stop(p parts, signals <-chan os.Signal) error {
+func (d *daemon) stop(p parts, caught signals.Signals) error {
 	draining, hurry := context.WithCancel(context.Background())
 	var waiting sync.WaitGroup
 	waiting.Go(func() {
 		select {
-		case <-signals:
+		case <-caught.Ends:
 			d.log.Warn("hurry was asked for")
-			signal.Reset()
+			signals.Release()
 			hurry()
 		case <-draining.Done():
 		}

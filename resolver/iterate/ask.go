@@ -93,12 +93,12 @@ func (w *Walker) next(from, tried []netip.AddrPort) (netip.AddrPort, time.Durati
 func (a *asking) try(ctx context.Context, to netip.AddrPort, timeout time.Duration) (*verdict, error) {
 	w := a.t.w
 	began := time.Now()
-	plain := w.isPlain(to)
+	known := w.isPlain(to)
+	plain := known
 	m, err := a.exchange(ctx, to, timeout, plain, false)
 	rtt := time.Since(began)
 	if m != nil && !plain && rejectsEDNS(m) {
 		plain = true
-		w.plain.Add(to, time.Now().Add(plainLife))
 		m, err = a.exchange(ctx, to, timeout, plain, false)
 	}
 	if m != nil && m.Truncated && !a.streams[to] {
@@ -109,6 +109,9 @@ func (a *asking) try(ctx context.Context, to netip.AddrPort, timeout time.Durati
 		return nil, err
 	}
 	v := &verdict{Verdict: reply.Classify(a.q, m, reply.From{Zone: a.cut.Zone, Recursive: a.cut.recursive})}
+	if plain && !known && v.Kind != reply.Lame { // so it was EDNS that it did not know
+		w.plain.Add(to, time.Now().Add(plainLife))
+	}
 	outcome := selection.Answered
 	switch {
 	case v.Kind == reply.Lame && v.Broken:
@@ -177,9 +180,11 @@ func (a *asking) exchange(ctx context.Context, to netip.AddrPort, timeout time.D
 	default:
 		w.counts.faults.Add(1)
 		a.tally.faults++
-		if outcome, theirs := blame(err); theirs {
-			w.selection.Note(to, outcome, 0, time.Now())
+		outcome, theirs := blame(err)
+		if !theirs {
+			return nil, &Error{Name: a.t.q.Name, Code: wire.EDEOther, Reason: "no socket", Local: true, spent: true}
 		}
+		w.selection.Note(to, outcome, 0, time.Now())
 	}
 	return nil, nil
 }
@@ -187,7 +192,7 @@ func (a *asking) exchange(ctx context.Context, to netip.AddrPort, timeout time.D
 // blame tells what an exchange that failed otherwise than by silence says of
 // the server: nothing if this host had no socket for it (EMFILE and its like),
 // no more than a network that refuses if the kernel says so, else that it
-// broke off or answered nonsense.
+// refused or broke off a stream or answered nonsense.
 func blame(err error) (o selection.Outcome, theirs bool) {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
@@ -196,6 +201,8 @@ func blame(err error) (o selection.Outcome, theirs bool) {
 	switch errno {
 	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN:
 		return 0, false
+	case syscall.ECONNREFUSED, syscall.ECONNRESET: // over UDP these are but ICMP, which nobody believes
+		return selection.Broken, true
 	}
 	return selection.Refused, true
 }

@@ -16,7 +16,8 @@ func TestBlame(t *testing.T) {
 		outcome selection.Outcome
 		theirs  bool
 	}{
-		{"a refused connection is the network's word", syscall.ECONNREFUSED, selection.Refused, true},
+		{"a refused connection is the server's word", syscall.ECONNREFUSED, selection.Broken, true},
+		{"so is one that it resets", syscall.ECONNRESET, selection.Broken, true},
 		{"no route is the network's word", syscall.ENETUNREACH, selection.Refused, true},
 		{"a stream that ends early is broken", io.ErrUnexpectedEOF, selection.Broken, true},
 		{"no descriptor here is no server's fault", syscall.EMFILE, 0, false},

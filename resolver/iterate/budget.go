@@ -16,8 +16,8 @@ type Budget struct {
 	Octets    int        // received
 	Aliases   int        // CNAME and DNAME steps
 	Depth     int        // nested sub-questions
-	Lookups   int        // name servers whose addresses are looked up
-	Empty     int        // of these, so many may have none
+	Lookups   int        // lookups of name servers' addresses
+	Empty     int        // name servers that may have none
 
 	// Work is for signatures and hashes. Lookup fills it if it is nil. It has a
 	// lock of its own.
@@ -30,14 +30,9 @@ type Budget struct {
 // NewBudget returns the full purse of one client query.
 func NewBudget() *Budget {
 	return &Budget{
-		Exchanges: maxExchanges,
-		Octets:    maxOctets,
-		Aliases:   reply.MaxAliases,
-		Depth:     maxDepth,
-		Lookups:   maxLookups,
-		Empty:     maxEmptyLookups,
-		names:     make(map[string]int),
-		faults:    make(map[string]int),
+		Exchanges: maxExchanges, Octets: maxOctets, Aliases: reply.MaxAliases,
+		Depth: maxDepth, Lookups: maxLookups, Empty: maxEmptyLookups,
+		names: make(map[string]int), faults: make(map[string]int),
 	}
 }
 
@@ -75,7 +70,7 @@ func (b *Budget) alias(n int) (ok bool) {
 	return b.Aliases >= 0
 }
 
-// lookup pays for looking up the addresses of one name server.
+// lookup pays for one lookup of a name server's addresses.
 func (b *Budget) lookup() (ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -86,7 +81,7 @@ func (b *Budget) lookup() (ok bool) {
 	return true
 }
 
-// foundNothing notes that a lookup was empty.
+// foundNothing notes that a name server has no address.
 func (b *Budget) foundNothing() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -26,12 +26,13 @@ func (w *Walker) compose(q dns.Question, r *finding, at time.Time) (*cache.Answe
 		meta.Security = cache.Secure
 		floor = 0 // what is signed lives no longer than its signature says
 	}
-	m.Answer = dress(r.answer, floor, longest)
-	if lasting, ok := denialTTL(r); ok {
-		longest = min(longest, lasting)
-		meta.TTL = bareDenialTTL
+	lasting, ok := denialTTL(r)
+	if !ok && r.denies(q.Qtype) {
+		longest = uint32(bareDenialTTL / time.Second)
+		meta.TTL, meta.Stale = bareDenialTTL, 0
 	}
-	m.Ns = dress(r.authority, floor, longest)
+	m.Answer = dress(r.answer, floor, longest)
+	m.Ns = dress(r.authority, floor, min(longest, lasting))
 	packet, err := m.Pack()
 	if err != nil {
 		return nil, &Error{Name: q.Name, Code: wire.EDEInvalidData, Reason: fmt.Sprintf("answer cannot be written: %v", err)}
@@ -58,14 +59,20 @@ func dress(rrs []dns.RR, floor, longest uint32) []dns.RR {
 
 // denialTTL returns, in seconds, how long a denial lasts: the SOA's own TTL or
 // its MINIMUM, whichever is less (RFC 2308 section 5), but never more than an
-// hour. ok is false if r denies nothing.
+// hour. ok is false if there is no SOA, which says so.
 func denialTTL(r *finding) (ttl uint32, ok bool) {
 	for _, rr := range r.authority {
 		if soa, isSOA := rr.(*dns.SOA); isSOA {
 			return min(reply.TTL(soa), soa.Minttl, uint32(maxNegativeTTL/time.Second)), true
 		}
 	}
-	return uint32(maxNegativeTTL / time.Second), r.rcode == dns.RcodeNameError || len(r.answer) == 0
+	return reply.MaxTTL, false
+}
+
+// denies reports whether r denies records of typ, maybe at the end of aliases.
+func (r *finding) denies(typ uint16) bool {
+	data := func(rr dns.RR) bool { return rr.Header().Rrtype == typ }
+	return r.rcode == dns.RcodeNameError || r.rcode == dns.RcodeSuccess && !slices.ContainsFunc(r.answer, data)
 }
 
 // remember stores the answer to a question that came up on the way.
@@ -80,7 +87,7 @@ func (w *Walker) remember(q dns.Question, r *finding, at time.Time) {
 func (w *Walker) recall(q dns.Question, at time.Time) *finding {
 	var space [wire.MaxName + 1]byte
 	end, err := dns.PackDomainName(q.Name, space[:], 0, nil, false)
-	if err != nil {
+	if err != nil || q.Qtype == dns.TypeCAA || q.Qtype == dns.TypeURI { // miekg/dns would change their texts
 		return nil
 	}
 	a := w.cache.Get(space[:end], q.Qtype, q.Qclass)

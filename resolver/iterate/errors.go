@@ -15,6 +15,7 @@ type Error struct {
 	Reason string   // for the client
 	Chain  []dns.RR // the aliases that were followed until it failed
 	Bogus  bool     // what came could not be proven: who does not mind may still have it
+	Local  bool     // it is this host that lacks something: not to be remembered
 
 	spent bool // the Budget or the time is gone: asking otherwise is no use
 }
@@ -36,8 +37,7 @@ func (w *Walker) strike(l limit, name string) *Error {
 	if l == limitCycle || l == limitReferrals || l == limitFaults {
 		code = wire.EDENoReachableAuthority
 	}
-	spent := l == limitExchanges || l == limitOctets
-	return &Error{Name: name, Code: code, Reason: "work limit: " + l.String(), spent: spent}
+	return &Error{Name: name, Code: code, Reason: "work limit: " + l.String(), spent: l == limitExchanges || l == limitOctets}
 }
 
 // A tally counts what came of asking the servers of one cut.

@@ -179,6 +179,34 @@ func camp(q, honest *dns.Msg, _ bool) *dns.Msg {
 	return honest
 }
 
+func TestWalker_paysForRecalledAliases(t *testing.T) {
+	// Asked from the end, each step would find the rest of the chain in the cache.
+	synctest.Test(t, func(t *testing.T) {
+		n, tld := testInternetAndTLD()
+		tld.Add("evil NS ns.evil\nns.evil A 192.0.2.66\nevil2 NS ns.evil2\nns.evil2 A 192.0.2.67\n")
+		n.Zone("evil.example.", repeat(20, "c# CNAME c#.evil2.example."), evilAddr)
+		var back strings.Builder
+		for i := range 20 {
+			fmt.Fprintf(&back, "c%d CNAME c%d.evil.example.\n", i, i+1)
+		}
+		n.Zone("evil2.example.", back.String(), netip.MustParseAddr("192.0.2.67"))
+		w := mustWalker(t, n, nil)
+		for i := 20; i >= 14; i-- { // c20 does not exist; six pairs of aliases lead there
+			q := mustQuestion(t, fmt.Sprintf("c%d.evil.example. A", i))
+			a, err := w.Lookup(t.Context(), q, NewBudget())
+			if failed := err != nil; failed != (i == 14) {
+				t.Fatalf("c%d: error %v", i, err)
+			}
+			if err == nil {
+				w.cache.Put(a)
+			}
+		}
+		if got := w.Stats().Limits["aliases"]; got != 1 {
+			t.Errorf("the limit was counted %d times", got)
+		}
+	})
+}
+
 func TestWalker_boundsNesting(t *testing.T) {
 	// Each zone's only server lies in the next one; the last one has glue.
 	const deep = maxDepth + 2 // the last two zones need no question of their own

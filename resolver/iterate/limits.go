@@ -21,15 +21,15 @@ const (
 	// greatest messages, or a hundred common ones.
 	maxOctets = 128 << 10
 
-	// maxDepth bounds how deep questions for the addresses of name servers may
-	// nest. 7, BIND's number.
+	// maxDepth bounds how deep questions for servers' addresses nest. 7, as BIND.
 	maxDepth = 7
 
-	// maxLookups bounds the name servers whose addresses are looked up. 10, as
-	// PowerDNS (NXNS, CVE-2020-12662).
+	// maxLookups bounds the lookups of name servers' addresses, one for each
+	// family of each server: 10, as PowerDNS (NXNS, CVE-2020-12662). Not the
+	// queries for them: a long name takes several, all out of maxExchanges.
 	maxLookups = 10
 
-	// maxEmptyLookups ends these lookups when so many found no address. 5, as
+	// maxEmptyLookups ends them when so many servers had no address at all. 5, as
 	// Unbound and Knot Resolver: names that somebody made up have none.
 	maxEmptyLookups = 5
 
@@ -79,8 +79,7 @@ const (
 	minMaxTTL     = time.Second
 	maxMaxTTL     = 7 * 24 * time.Hour
 
-	// maxNegativeTTL caps how long a denial is believed. An hour; RFC 2308
-	// section 5 allows three.
+	// maxNegativeTTL caps how long a denial is believed: below the 3 h of RFC 2308 section 5.
 	maxNegativeTTL = time.Hour
 
 	// bareDenialTTL is the life of a denial without SOA, which says nothing of
@@ -88,8 +87,7 @@ const (
 	// spare the server its repetition.
 	bareDenialTTL = 5 * time.Second
 
-	// maxStale bounds Options.Stale. RFC 8767 section 5 thinks of one to three
-	// days.
+	// maxStale bounds Options.Stale. RFC 8767 section 5 thinks of 1 to 3 days.
 	maxStale = 7 * 24 * time.Hour
 
 	// streamTimeout bounds one exchange over TCP: three round trips to a far
@@ -100,11 +98,14 @@ const (
 	// minute, so that a forged FORMERR does little (CVE-2026-52690).
 	plainLife = time.Minute
 
+	// firstTimeout bounds how long the servers of a zone that is First are asked:
+	// the walk then has 2.9 s left of the client's patience.
+	firstTimeout = 1500 * time.Millisecond
+
 	// primeTimeout bounds the question for the root's own servers.
 	primeTimeout = 1500 * time.Millisecond
 
-	// hintsLife is how long the hints serve after priming failed, before it is
-	// tried again.
+	// hintsLife is how long the hints serve when priming failed, until it is tried again.
 	hintsLife = 10 * time.Second
 
 	// lookupStagger is how long a lookup of a server's addresses may take before
@@ -118,14 +119,12 @@ const (
 	// top-level domain and what a public resolver has in use.
 	cutTableSize = 65_536
 
-	// plainTableSize is how many servers without EDNS are remembered. They are
-	// few.
+	// plainTableSize is how many servers without EDNS are remembered: they are few.
 	plainTableSize = 1_024
 )
 
 // lookupsAtOnce is how many lookups of server addresses may be under way at
-// each depth of the tree; deeper it is one. Unbound's "target fetch policy"
-// falls in the same way, so that the tree does not widen as it deepens.
+// each depth, deeper one, as Unbound's "target fetch policy": the tree narrows.
 var lookupsAtOnce = [...]int{3, 2, 1}
 
 // A limit is one that can end a query. Each has a counter.

@@ -103,20 +103,17 @@ func (w *Walker) prime(ctx context.Context) error {
 // without any: RFC 9609 section 4.2 lets servers leave out what does not fit.
 func (w *Walker) withHints(v *verdict) *verdict {
 	for _, s := range w.hints.Servers {
-		if len(v.Glue[s.Name]) > 0 {
+		if v.Glue == nil || len(v.Glue[s.Name]) > 0 {
 			continue
 		}
 		for _, addr := range s.Addrs {
-			if v.Glue != nil {
-				v.Glue[s.Name] = append(v.Glue[s.Name], addr.Addr())
-			}
+			v.Glue[s.Name] = append(v.Glue[s.Name], addr.Addr())
 		}
 	}
 	return v
 }
 
-// hintsCut makes the cut of the hints. Its lease is over from the start, so
-// that the first walk primes.
+// hintsCut makes the cut of the hints. Its lease is over: the first walk primes.
 func (w *Walker) hintsCut(hints []anchor.Server) *Cut {
 	cut := &Cut{Zone: "."}
 	for _, h := range hints {

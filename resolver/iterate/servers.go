@@ -2,6 +2,7 @@ package iterate
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"sync"
@@ -108,6 +109,7 @@ type lookup struct {
 	addrs []netip.AddrPort
 	gone  bool // the name does not exist
 	err   error
+	panic any // what it ended with, if it did not return
 }
 
 // more looks up addresses until there is a new one, and reports whether there
@@ -135,6 +137,9 @@ func (s *servers) more(ctx context.Context) (found bool, err error) {
 		select {
 		case l := <-results:
 			busy--
+			if l.panic != nil {
+				panic(l.panic) // for who waits for the whole question
+			}
 			s.take(l)
 			if spent(l.err) {
 				return false, l.err
@@ -168,23 +173,27 @@ func (s *servers) launch(ctx context.Context, results chan<- lookup, running *sy
 	q := s.lookups[0]
 	s.lookups = s.lookups[1:]
 	running.Go(func() {
-		r, err := s.t.below(ctx, q)
-		l := lookup{q: q, err: err}
-		if err == nil {
+		l := lookup{q: q}
+		defer func() {
+			l.panic = recover()
+			results <- l
+		}()
+		var r *finding
+		if r, l.err = s.t.below(ctx, q); l.err == nil {
 			l.addrs, l.gone = s.t.w.addresses(r), r.rcode == dns.RcodeNameError
 		}
-		results <- l
 	})
 	return busy + 1
 }
 
-// take takes in what a lookup found.
+// take takes in what a lookup found. The server may have the other family yet.
 func (s *servers) take(l lookup) {
-	if s.add(l.addrs) == 0 {
-		s.t.b.foundNothing()
-	}
+	same := func(q dns.Question) bool { return q.Name == l.q.Name }
 	if l.gone {
-		s.lookups = slices.DeleteFunc(s.lookups, func(q dns.Question) bool { return q.Name == l.q.Name })
+		s.lookups = slices.DeleteFunc(s.lookups, same)
+	}
+	if s.add(l.addrs) == 0 && !slices.ContainsFunc(s.lookups, same) {
+		s.t.b.foundNothing()
 	}
 }
 
@@ -201,7 +210,12 @@ func (t *task) below(ctx context.Context, q dns.Question) (*finding, error) {
 	}
 	t.w.counts.servers.Add(1)
 	child := &task{w: t.w, b: t.b, q: q, depth: t.depth + 1, up: t, unchecked: t.unchecked}
-	return child.follow(ctx, q, nil)
+	r, err := child.follow(ctx, q, nil)
+	var e *Error
+	if errors.As(err, &e) {
+		e.Chain = nil // the client did not ask about the server
+	}
+	return r, err
 }
 
 // seeks reports whether a task above t, or t itself, is already looking for

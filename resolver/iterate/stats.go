@@ -49,13 +49,11 @@ func (c *counts) failed(err error) {
 func (w *Walker) Stats() Stats {
 	c := &w.counts
 	s := Stats{
-		Lookups: c.lookups.Load(), Failures: c.failures.Load(), Bogus: c.bogus.Load(),
-		Secure: c.secure.Load(), Known: c.known.Load(), Proofs: w.chain.Proofs(),
-		Exchanges: c.exchanges.Load(), Streams: c.streams.Load(), Plain: c.plain.Load(),
-		Timeouts: c.timeouts.Load(), Faults: c.faults.Load(), Lame: c.lame.Load(),
-		Referrals: c.referrals.Load(), Aliases: c.aliases.Load(),
-		Servers: c.servers.Load(), Primes: c.primes.Load(), Cuts: w.cuts.Len(),
-		Limits: make(map[string]uint64, limits),
+		Lookups: c.lookups.Load(), Failures: c.failures.Load(), Bogus: c.bogus.Load(), Secure: c.secure.Load(),
+		Known: c.known.Load(), Proofs: w.chain.Proofs(), Exchanges: c.exchanges.Load(), Streams: c.streams.Load(),
+		Plain: c.plain.Load(), Timeouts: c.timeouts.Load(), Faults: c.faults.Load(), Lame: c.lame.Load(),
+		Referrals: c.referrals.Load(), Aliases: c.aliases.Load(), Servers: c.servers.Load(), Primes: c.primes.Load(),
+		Cuts: w.cuts.Len(), Limits: make(map[string]uint64, limits),
 	}
 	for l := range limits {
 		s.Limits[l.String()] = c.limits[l].Load()

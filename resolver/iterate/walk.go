@@ -55,7 +55,7 @@ func (t *task) resolve(ctx context.Context, q dns.Question, path []string) (*fin
 		return r, nil
 	}
 	path = append(path, q.Name)
-	if slices.Contains(path, v.Target) || leadsTo(v.Answer, v.Target) {
+	if slices.Contains(path, v.Target) || slices.Contains(aliases(v.Answer), v.Target) {
 		return nil, t.w.partial(limitAliasLoop, q, v.Answer)
 	}
 	rest, err := t.follow(ctx, dns.Question{Name: v.Target, Qtype: q.Qtype, Qclass: q.Qclass}, path)
@@ -88,6 +88,9 @@ func (r *finding) append(rest *finding) {
 // A new answer is stored.
 func (t *task) follow(ctx context.Context, q dns.Question, path []string) (*finding, error) {
 	if r := t.w.recall(q, time.Now()); r != nil {
+		if !t.b.alias(len(aliases(r.answer))) {
+			return nil, t.w.partial(limitAliases, q, r.answer)
+		}
 		return r, nil
 	}
 	r, err := t.resolve(ctx, q, path)
@@ -100,27 +103,39 @@ func (t *task) follow(ctx context.Context, q dns.Question, path []string) (*find
 	return r, nil
 }
 
-// partial is the error that ends an alias chain, of which it keeps the part
-// that was followed.
+// partial is the error that ends a chain, of which it keeps what was followed.
 func (w *Walker) partial(l limit, q dns.Question, chain []dns.RR) *Error {
 	e := w.strike(l, q.Name)
 	e.Chain = chain
 	return e
 }
 
-// leadsTo reports whether name is the owner of one of the aliases.
-func leadsTo(chain []dns.RR, name string) bool {
-	return slices.ContainsFunc(chain, func(rr dns.RR) bool {
-		return rr.Header().Rrtype == dns.TypeCNAME && dns.CanonicalName(rr.Header().Name) == name
-	})
+// aliases returns the names in a chain that stand for others.
+func aliases(chain []dns.RR) (names []string) {
+	for _, rr := range chain {
+		if rr.Header().Rrtype == dns.TypeCNAME {
+			names = append(names, dns.CanonicalName(rr.Header().Name))
+		}
+	}
+	return names
 }
 
 // find returns the answer, denial or alias for q from the servers whose
 // business it is.
 func (t *task) find(ctx context.Context, q dns.Question) (*verdict, error) {
+	if t.w.Local != nil {
+		if m := t.w.Local(q); m != nil {
+			return &verdict{Verdict: reply.Verdict{Kind: reply.Answer, Rcode: m.Rcode, Answer: m.Answer, Authority: m.Ns}}, nil
+		}
+	}
 	if z, ok := t.w.forwarder(q); ok {
-		v, err := t.forward(ctx, z.cut, q)
-		if err == nil || !z.first || ctx.Err() != nil {
+		if !z.first {
+			return t.forward(ctx, z.cut, q)
+		}
+		within, cancel := context.WithTimeout(ctx, firstTimeout)
+		v, err := t.forward(within, z.cut, q)
+		cancel()
+		if err == nil || ctx.Err() != nil {
 			return v, err
 		}
 	}
@@ -249,8 +264,5 @@ func (t *task) learn(parent *Cut, v *verdict, at time.Time) *Cut {
 
 // late is the error when time ran out while name was being resolved.
 func late(name string) *Error {
-	return &Error{
-		Name: name, Code: wire.EDENoReachableAuthority, spent: true,
-		Reason: "no answer in time",
-	}
+	return &Error{Name: name, Code: wire.EDENoReachableAuthority, Reason: "no answer in time", spent: true}
 }

@@ -22,8 +22,10 @@ import (
 	crand "crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -103,6 +105,10 @@ type Walker struct {
 	stale     time.Duration
 	port      uint16
 	chain     *trust.Chain
+
+	// Local answers questions that are nobody else's, also those that come up on
+	// a walk; it returns nil for all others. Set before the first Lookup, or nil.
+	Local func(dns.Question) *dns.Msg
 
 	cuts  *lru.TwoQueueCache[string, *Cut]      // by Zone
 	plain *lru.Cache[netip.AddrPort, time.Time] // servers without EDNS, until when
@@ -228,14 +234,7 @@ func (w *Walker) configure(z Zone) {
 
 // Zones returns the names of the configured zones, in no order.
 func (w *Walker) Zones() []string {
-	names := make([]string, 0, len(w.stubs)+len(w.forwards))
-	for name := range w.stubs {
-		names = append(names, name)
-	}
-	for name := range w.forwards {
-		names = append(names, name)
-	}
-	return names
+	return slices.AppendSeq(slices.Collect(maps.Keys(w.stubs)), maps.Keys(w.forwards))
 }
 
 // Lookup resolves q, whose name may be in any letter case, and returns the

@@ -79,8 +79,7 @@ func pick(rrs []dns.RR, name string, typ uint16) []dns.RR {
 }
 
 // cname returns where the CNAME at name leads, and the record with its
-// signatures. Of several, which RFC 2181 section 10.1 forbids, it takes the
-// first.
+// signatures. Of several, which RFC 2181 section 10.1 forbids, the first.
 func cname(rrs []dns.RR, name string) (target string, records []dns.RR) {
 	for _, rr := range rrs {
 		c, ok := rr.(*dns.CNAME)
@@ -109,17 +108,13 @@ func dname(rrs []dns.RR, name, zone string) (target string, records []dns.RR, to
 		if !ok {
 			return "", records, true
 		}
-		made := &dns.CNAME{
-			Hdr:    dns.RR_Header{Name: name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: d.Hdr.Ttl},
-			Target: target,
-		}
+		made := &dns.CNAME{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: d.Hdr.Ttl}, Target: target}
 		return target, append(records, made), false
 	}
 	return "", nil, false
 }
 
-// substitute replaces the suffix owner of name by target. It fails if the
-// result is too long to be a name.
+// substitute replaces the suffix owner of name by target, if that is a name.
 func substitute(name, owner, target string) (string, bool) {
 	prefix := name
 	if owner != "." {

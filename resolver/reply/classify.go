@@ -7,6 +7,7 @@
 package reply
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -89,8 +90,7 @@ func Classify(q dns.Question, reply *dns.Msg, from From) Verdict {
 	return classifyEmpty(q, reply, from)
 }
 
-// classifyEmpty judges a reply that has nothing about q's name in its answer
-// section.
+// classifyEmpty judges a reply without an answer to q or an alias.
 func classifyEmpty(q dns.Question, reply *dns.Msg, from From) Verdict {
 	if reply.Rcode == dns.RcodeYXDomain {
 		return Verdict{Reason: "YXDOMAIN without a DNAME that says so", Broken: true}
@@ -126,7 +126,7 @@ func unusable(q dns.Question, reply *dns.Msg, from From) string {
 	switch reply.Rcode {
 	case dns.RcodeSuccess, dns.RcodeNameError, dns.RcodeYXDomain:
 	default:
-		return rcodeName(reply.Rcode)
+		return cmp.Or(dns.RcodeToString[reply.Rcode], fmt.Sprintf("RCODE%d", reply.Rcode))
 	}
 	return ""
 }
@@ -141,18 +141,9 @@ func isSecondHand(reply *dns.Msg, from From) bool {
 	return !from.Recursive && !reply.Authoritative && reply.RecursionAvailable
 }
 
-// rcodeName names a response code.
-func rcodeName(rcode int) string {
-	if name, ok := dns.RcodeToString[rcode]; ok {
-		return name
-	}
-	return fmt.Sprintf("RCODE%d", rcode)
-}
-
-// delegation reads a referral from zone on the way to q's name. Without one,
-// the verdict is empty.
+// delegation reads a referral from zone on the way to q's name, if there is one.
 func delegation(q dns.Question, reply *dns.Msg, zone string) Verdict {
-	v := Verdict{TTL: maxUint31}
+	v := Verdict{TTL: MaxTTL}
 	for _, rr := range reply.Ns {
 		ns, ok := rr.(*dns.NS)
 		if !ok || ns.Hdr.Class != dns.ClassINET {
@@ -181,7 +172,7 @@ func delegation(q dns.Question, reply *dns.Msg, zone string) Verdict {
 // readRoot takes the servers out of a priming reply, RFC 9609: the one answer
 // whose additional section counts, because the root has no parent to give it.
 func (v *Verdict) readRoot(reply *dns.Msg) {
-	v.Zone, v.TTL = ".", maxUint31
+	v.Zone, v.TTL = ".", MaxTTL
 	for _, rr := range v.Answer {
 		if ns, ok := rr.(*dns.NS); ok && len(v.Servers) < maxReferredServers {
 			v.Servers = append(v.Servers, dns.CanonicalName(ns.Ns))
@@ -212,8 +203,7 @@ func (v *Verdict) readGlue(extra []dns.RR, zone string) map[string][]netip.Addr 
 	return glue
 }
 
-// findSOA returns the SOA of a zone that may deny name, and its signatures; nil
-// if there is none.
+// findSOA returns the signed SOA of a zone that may deny name, if there is one.
 func findSOA(name string, rrs []dns.RR, zone string) []dns.RR {
 	for _, rr := range rrs {
 		soa, ok := rr.(*dns.SOA)
@@ -230,45 +220,38 @@ func findSOA(name string, rrs []dns.RR, zone string) []dns.RR {
 
 // proofs returns the NSEC and NSEC3 records inside zone, with their signatures.
 func proofs(rrs []dns.RR, zone string) []dns.RR {
-	var out []dns.RR
-	for _, rr := range rrs {
-		if !isProof(Covered(rr)) || rr.Header().Class != dns.ClassINET {
-			continue
-		}
-		if dns.IsSubDomain(zone, dns.CanonicalName(rr.Header().Name)) && len(out) < maxRRset {
-			out = append(out, rr)
-		}
-	}
-	return out
+	return filter(rrs, func(rr dns.RR) bool {
+		return isProof(covered(rr)) && dns.IsSubDomain(zone, dns.CanonicalName(rr.Header().Name))
+	})
 }
 
-// delegationProofs returns the DS set of child or the proofs of its absence,
-// with signatures.
+// delegationProofs returns the signed DS set of child or proofs of its absence.
 func delegationProofs(rrs []dns.RR, zone, child string) []dns.RR {
-	out := proofs(rrs, zone)
-	for _, rr := range rrs {
-		if Covered(rr) == dns.TypeDS && rr.Header().Class == dns.ClassINET &&
-			dns.CanonicalName(rr.Header().Name) == child && len(out) < maxRRset {
-			out = append(out, rr)
-		}
-	}
-	return out
+	return append(proofs(rrs, zone), filter(rrs, func(rr dns.RR) bool {
+		return covered(rr) == dns.TypeDS && dns.CanonicalName(rr.Header().Name) == child
+	})...)
 }
 
 // signatures returns the RRSIG records over typ at name.
 func signatures(rrs []dns.RR, name string, typ uint16) []dns.RR {
-	var out []dns.RR
+	return filter(rrs, func(rr dns.RR) bool {
+		sig, ok := rr.(*dns.RRSIG)
+		return ok && sig.TypeCovered == typ && dns.CanonicalName(sig.Hdr.Name) == name
+	})
+}
+
+// filter returns the records of class IN that are wanted, maxRRset at most.
+func filter(rrs []dns.RR, wanted func(dns.RR) bool) (out []dns.RR) {
 	for _, rr := range rrs {
-		if sig, ok := rr.(*dns.RRSIG); ok && sig.TypeCovered == typ && sig.Hdr.Class == dns.ClassINET &&
-			dns.CanonicalName(sig.Hdr.Name) == name && len(out) < maxRRset {
+		if len(out) < maxRRset && rr.Header().Class == dns.ClassINET && wanted(rr) {
 			out = append(out, rr)
 		}
 	}
 	return out
 }
 
-// Covered returns the type of the record, of a signature the type it covers.
-func Covered(rr dns.RR) uint16 {
+// covered returns the type of the record, of a signature the type it covers.
+func covered(rr dns.RR) uint16 {
 	if sig, ok := rr.(*dns.RRSIG); ok {
 		return sig.TypeCovered
 	}
@@ -283,23 +266,23 @@ func strictlyBelow(zone, name string) bool { return name != zone && dns.IsSubDom
 
 // Address returns the address in an A or AAAA record.
 func Address(rr dns.RR) (netip.Addr, bool) {
+	var octets []byte
 	switch rr := rr.(type) {
 	case *dns.A:
-		addr, ok := netip.AddrFromSlice(rr.A)
-		return addr.Unmap(), ok
+		octets = rr.A
 	case *dns.AAAA:
-		addr, ok := netip.AddrFromSlice(rr.AAAA)
-		return addr.Unmap(), ok
+		octets = rr.AAAA
 	}
-	return netip.Addr{}, false
+	addr, ok := netip.AddrFromSlice(octets)
+	return addr.Unmap(), ok
 }
 
-const maxUint31 = 1<<31 - 1
+// MaxTTL is the greatest TTL there is, in seconds: RFC 2181 section 8.
+const MaxTTL = 1<<31 - 1
 
-// TTL returns the record's TTL; one with the top bit set is 0, RFC 2181
-// section 8.
+// TTL returns the TTL, 0 if the top bit is set: RFC 2181 section 8.
 func TTL(rr dns.RR) uint32 {
-	if ttl := rr.Header().Ttl; ttl <= maxUint31 {
+	if ttl := rr.Header().Ttl; ttl <= MaxTTL {
 		return ttl
 	}
 	return 0

@@ -83,9 +83,9 @@ func (v *Verdict) words() string {
 	case Alias:
 		return strings.TrimSpace(fmt.Sprintf("alias to %s: %s; %s", v.Target, names(v.Answer), names(v.Authority)))
 	case Denial:
-		return strings.TrimSpace(fmt.Sprintf("denial %s: %s", rcodeName(v.Rcode), names(v.Authority)))
+		return strings.TrimSpace(fmt.Sprintf("denial %s: %s", dns.RcodeToString[v.Rcode], names(v.Authority)))
 	}
-	return strings.TrimSpace(fmt.Sprintf("answer %s: %s; %s", rcodeName(v.Rcode), names(v.Answer), names(v.Authority)))
+	return strings.TrimSpace(fmt.Sprintf("answer %s: %s; %s", dns.RcodeToString[v.Rcode], names(v.Answer), names(v.Authority)))
 }
 
 const (

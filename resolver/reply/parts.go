@@ -171,7 +171,7 @@ func (v *Verdict) DS(child string) []*dns.DS {
 
 // LeastTTL returns the least TTL of the records, in seconds.
 func (v *Verdict) LeastTTL() uint32 {
-	least := uint32(maxUint31)
+	least := uint32(MaxTTL)
 	for _, rr := range slices.Concat(v.Answer, v.Authority) {
 		least = min(least, TTL(rr))
 	}

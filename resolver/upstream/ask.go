@@ -17,7 +17,7 @@ import (
 const (
 	// maxDatagram is how much of a UDP reply is read, in octets. We offer 1,232
 	// (RFC 9715); servers that ignore the offer are read up to the 4,096 that
-	// RFC 6891 section 6.2.5 once proposed. What is longer cannot be parsed.
+	// RFC 6891 section 6.2.5 once proposed. What fills them is taken for truncated.
 	maxDatagram = 4_096
 
 	// maxFrames is how many messages are read from one TCP connection until one
@@ -64,7 +64,10 @@ func (c *Client) await(conn *net.UDPConn, buf []byte, to netip.AddrPort, q *quer
 			c.count.wrongAddress.Add(1) // it came between bind and connect
 			continue
 		}
-		if reply := c.accept(q, buf[:n]); reply != nil {
+		if n == len(buf) {
+			buf[2] |= flagTC // there may have been more
+		}
+		if reply, _ := c.accept(q, buf[:n]); reply != nil {
 			return reply, nil
 		}
 	}
@@ -72,8 +75,8 @@ func (c *Client) await(conn *net.UDPConn, buf []byte, to netip.AddrPort, q *quer
 
 // accept returns the message in packet if it is the reply to q, or counts what
 // is wrong with it and returns nil. The message does not share memory with packet.
-func (c *Client) accept(q *query, packet []byte) *dns.Msg {
-	reply, v := q.read(packet)
+func (c *Client) accept(q *query, packet []byte) (reply *dns.Msg, v verdict) {
+	reply, v = q.read(packet)
 	switch v {
 	case wrongID:
 		c.count.wrongID.Add(1)
@@ -82,7 +85,7 @@ func (c *Client) accept(q *query, packet []byte) *dns.Msg {
 	case malformed:
 		c.count.malformed.Add(1)
 	}
-	return reply
+	return reply, v
 }
 
 // isICMP reports whether a read failed because of an ICMP message: the errors
@@ -121,12 +124,19 @@ func (c *Client) askStream(ctx context.Context, to netip.AddrPort, q *query) (*d
 		if err != nil {
 			return nil, err
 		}
-		if reply := c.accept(q, packet); reply != nil {
+		reply, v := c.accept(q, packet)
+		if v == malformed { // nobody forged it: there is no better one to come
+			return nil, errMalformed
+		}
+		if reply != nil {
 			return reply, nil
 		}
 	}
 	return nil, fmt.Errorf("none of %d messages was the reply", maxFrames)
 }
+
+// errMalformed is what a reply over TCP is that cannot be read.
+var errMalformed = errors.New("malformed reply")
 
 // readFrame reads one message of at most 65,535 octets. Memory is taken as the
 // octets come, not as the length announces them.

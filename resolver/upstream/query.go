@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/miekg/dns"
 )
@@ -19,6 +20,7 @@ const (
 	flagQR     = 0x80 // in octet 2
 	flagTC     = 0x02
 	maskOpcode = 0x78
+	maskRcode  = 0x0f // in octet 3
 
 	maxLabel   = 63   // octets
 	compressed = 0xc0 // a length octet from here on begins a pointer
@@ -31,7 +33,8 @@ const (
 	// maxRecords bounds the records of one reply. Unpacked, a record of 12
 	// octets may point at three names of 1,000 characters each, so that the
 	// longest message takes 4 MiB and not 20. It leaves room for four RRsets of
-	// 256 records, more than resolvers in use accept (CVE-2024-1737).
+	// 256 records, of which the walk believes no longer ones (CVE-2024-1737): to
+	// read more would only delay the failure.
 	maxRecords = 1_024
 )
 
@@ -82,17 +85,55 @@ func (q *query) read(packet []byte) (*dns.Msg, verdict) {
 		packet = append([]byte(nil), packet[:q.end]...)
 		clear(packet[ancount:headerLen])
 	}
-	if !q.readable(packet) {
+	if !isBare(packet) && !q.readable(packet) {
 		return nil, malformed
 	}
+	packet, types := conceal(packet, q.end)
 	m := new(dns.Msg)
 	if err := m.Unpack(packet); err != nil {
 		return nil, malformed
 	}
-	if len(m.Answer)+len(m.Ns)+len(m.Extra) != records(packet) {
+	all := slices.Concat(m.Answer, m.Ns, m.Extra)
+	if len(all) != records(packet) {
 		return nil, malformed // fewer than announced
 	}
+	for i, typ := range types {
+		all[i].Header().Rrtype = typ
+	}
 	return m, genuine
+}
+
+// unknownType is one for private use, RFC 6895 section 3.1, of which miekg/dns
+// knows nothing.
+const unknownType = 65_280
+
+// conceal returns packet with its CAA and URI records under unknownType, and
+// the types of these by their numbers. So their data stays as it is, as
+// dns.RFC3597, whatever the octets: miekg/dns would take a backslash in their
+// texts for an escape when it packs them again, and refuse long ones. The
+// records, from off on, are readable.
+func conceal(packet []byte, off int) (concealed []byte, types map[int]uint16) {
+	for i := range records(packet) {
+		at, _ := skipName(packet, off)
+		off, _ = skipRecord(packet, off)
+		typ := binary.BigEndian.Uint16(packet[at:])
+		if typ != dns.TypeCAA && typ != dns.TypeURI {
+			continue
+		}
+		if types == nil {
+			packet, types = bytes.Clone(packet), make(map[int]uint16)
+		}
+		types[i] = typ
+		binary.BigEndian.PutUint16(packet[at:], unknownType)
+	}
+	return packet, types
+}
+
+// isBare reports whether packet is a header that says FORMERR or NOTIMP and
+// nothing else: how servers that read no OPT record may reply to it.
+func isBare(packet []byte) bool {
+	return len(packet) == headerLen && binary.BigEndian.Uint64(packet[qdcount:]) == 0 && packet[2]&flagTC == 0 &&
+		(packet[3]&maskRcode == dns.RcodeFormatError || packet[3]&maskRcode == dns.RcodeNotImplemented)
 }
 
 // judge compares the header and the question of packet with those of q. Letter
@@ -103,6 +144,8 @@ func (q *query) judge(packet []byte) verdict {
 		return malformed
 	case packet[0] != q.packet[0] || packet[1] != q.packet[1]:
 		return wrongID
+	case isBare(packet):
+		return genuine
 	case binary.BigEndian.Uint16(packet[qdcount:]) != 1 || len(packet) < q.end:
 		return wrongQuestion
 	}

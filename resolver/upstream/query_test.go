@@ -54,6 +54,46 @@ func TestQuery_readBoundsMemory(t *testing.T) {
 	}
 }
 
+func TestQuery_readLeavesDataAsItIs(t *testing.T) {
+	tests := []struct {
+		name string
+		typ  uint16
+		data string
+	}{
+		{"a CAA record with backslashes", dns.TypeCAA, "\x00\x05issuex=a\\b\\097\""},
+		{"a CAA record without a tag", dns.TypeCAA, "\x80"},
+		{"a CAA record whose tag is longer than its data", dns.TypeCAA, "\x00\xffissue"},
+		{"a long CAA record", dns.TypeCAA, "\x00\x05issue" + strings.Repeat("\x00\\", 5_000)},
+		{"a URI record with backslashes", dns.TypeURI, "\x00\x01\x00\x02x-\\b:\\097"},
+		{"half a URI record", dns.TypeURI, "\x00\x01\x00"},
+		{"a long URI record", dns.TypeURI, "\x00\x01\x00\x02" + strings.Repeat("http", 10_000)},
+		{"a record of the type that hides them", unknownType, "\\097"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := mustPack(t, "www.example.")
+			packet := bytes.Clone(q.packet[:q.end])
+			packet[2] |= flagQR
+			clear(packet[ancount:headerLen])
+			packet[ancount+1], packet[ancount+3] = 1, 2
+			packet = append(packet, record(0xc00c, dns.TypeA, []byte{192, 0, 2, 1})...)
+			packet = append(packet, record(0xc00c, tt.typ, []byte(tt.data))...)
+			packet = append(packet, record(0xc00c, dns.TypeA, []byte{192, 0, 2, 2})...)
+			m, v := q.read(packet)
+			if v != genuine {
+				t.Fatalf("verdict = %d", v)
+			}
+			m.Compress = true
+			if got, err := m.Pack(); err != nil || !bytes.Equal(got, packet) {
+				t.Errorf("packed again, error %v:\n%x\nwant\n%x", err, got, packet)
+			}
+			if got := m.Ns[0].Header().Rrtype; got != tt.typ {
+				t.Errorf("type %d, want %d", got, tt.typ)
+			}
+		})
+	}
+}
+
 func TestQuery_readTakesNoMemoryForCounts(t *testing.T) {
 	q := mustPack(t, "www.example.")
 	packet := make([]byte, dns.MaxMsgSize-2)
@@ -94,6 +134,7 @@ func FuzzQuery_read(f *testing.F) {
 		truth(q.packet),
 		answer(q.packet, func(m *dns.Msg) { m.Truncated = true }),
 		answer(q.packet, func(m *dns.Msg) { m.SetEdns0(1232, true) }),
+		answer(q.packet, func(m *dns.Msg) { m.Ns = []dns.RR{&dns.CAA{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeCAA}}} }),
 		append(truth(q.packet), record(0xc00c, dns.TypeHIP, []byte{0, 2, 0, 0, 0xc0, 0x0c})...),
 	} {
 		f.Add(seed[2:])
@@ -109,6 +150,9 @@ func FuzzQuery_read(f *testing.F) {
 			t.Fatalf("message %v with verdict %d", m, v)
 		}
 		if m == nil {
+			return
+		}
+		if isBare(packet) && m.Response && len(m.Question)+len(m.Answer)+len(m.Ns)+len(m.Extra) == 0 {
 			return
 		}
 		if !m.Response || m.Opcode != dns.OpcodeQuery || len(m.Question) != 1 ||

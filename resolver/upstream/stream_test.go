@@ -78,6 +78,37 @@ func TestExchange_overTCP(t *testing.T) {
 	}
 }
 
+func TestExchange_endsWithAMalformedStream(t *testing.T) {
+	tests := []struct {
+		name   string
+		packet func(q []byte) []byte
+	}{
+		{"a record cut off", func(q []byte) []byte { return truth(q)[:len(truth(q))-2] }},
+		{"more records than may be", func(q []byte) []byte {
+			p := append(truth(q), slices.Repeat(record(0xc00c, dns.TypeA, []byte{192, 0, 2, 1}), maxRecords)...)
+			binary.BigEndian.PutUint16(p[ancount:], maxRecords+1)
+			return p
+		}},
+		{"the query itself", func(q []byte) []byte { return q }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			to := serveTCP(t, "127.0.0.1", func(conn net.Conn, q []byte) {
+				conn.Write(frames(tt.packet(q)))
+				hangUp(conn)
+			})
+			c := mustClient(t, Options{})
+			_, err := c.Exchange(within(t, patience), to, question(), true)
+			if !errors.Is(err, errMalformed) {
+				t.Errorf("err = %v, want %v", err, errMalformed)
+			}
+			if got := c.Stats(); got.Malformed != 1 || got.Failed != 1 {
+				t.Errorf("Stats = %+v, want one malformed and failed", got)
+			}
+		})
+	}
+}
+
 func TestExchange_sendsLengthAndMessageTogether(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -93,7 +93,8 @@ func New(o Options) (*Client, error) {
 // returns its reply: a message with q's question, whatever its rcode. q keeps
 // its letter case and is not changed; its ID is replaced by a fresh one. If the
 // reply is truncated, only header and question are returned: RFC 2181 section 9
-// has the rest ignored.
+// has the rest ignored. A reply that is no more than a header with FORMERR or
+// NOTIMP has no question.
 //
 // If the reply does not come in time, the error wraps context.DeadlineExceeded.
 // If ctx is cancelled, it wraps context.Canceled, after Close net.ErrClosed.
@@ -207,7 +208,7 @@ type Stats struct {
 	WrongAddress  uint64 // packets ignored for where they came from
 	WrongID       uint64 // packets ignored for their ID: forged, or too late
 	WrongQuestion uint64 // packets ignored for their question
-	Malformed     uint64 // packets ignored because they are no replies or cannot be read
+	Malformed     uint64 // packets that are no replies or cannot be read: ignored over UDP, the end over TCP
 	ICMP          uint64 // errors that the network reported while waiting, all ignored
 }
 

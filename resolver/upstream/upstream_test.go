@@ -151,6 +151,13 @@ func TestExchange_returnsTruncationWithoutRecords(t *testing.T) {
 			p[2] |= flagTC
 			return p
 		}},
+		{"longer than is read, without TC", func(q []byte) []byte {
+			return answer(q, func(m *dns.Msg) {
+				m.Answer = slices.Repeat([]dns.RR{&dns.A{
+					Hdr: dns.RR_Header{Name: "www.example.", Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(192, 0, 2, 1),
+				}}, maxDatagram/16)
+			})
+		}},
 		{"cut within a record", func(q []byte) []byte {
 			p := truth(q)
 			p[2] |= flagTC
@@ -170,6 +177,30 @@ func TestExchange_returnsTruncationWithoutRecords(t *testing.T) {
 			}
 			if got := c.Stats().Truncated; got != 1 {
 				t.Errorf("Truncated = %d, want 1", got)
+			}
+		})
+	}
+}
+
+func TestQuery_readTakesABareHeader(t *testing.T) {
+	tests := []struct {
+		name  string
+		rcode int
+		tc    bool
+		ok    bool
+	}{
+		{"FORMERR", dns.RcodeFormatError, false, true},
+		{"NOTIMP", dns.RcodeNotImplemented, false, true},
+		{"SERVFAIL is ignored", dns.RcodeServerFailure, false, false},
+		{"so is FORMERR with TC", dns.RcodeFormatError, true, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := mustPack(t, "www.example.")
+			packet := answer(q.packet, func(m *dns.Msg) { m.Question, m.Rcode, m.Truncated = nil, tt.rcode, tt.tc })
+			m, v := q.read(packet)
+			if ok := v == genuine; ok != tt.ok || ok && (m.Rcode != tt.rcode || len(m.Question) != 0) {
+				t.Errorf("verdict %d, message %v", v, m)
 			}
 		})
 	}

@@ -102,6 +102,13 @@ func (a *asker) run(ctx context.Context, from *netns.Host) {
 	}
 }
 
+// answered is how many questions a node has answered so far.
+func (a *asker) answered(id string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.by[id]
+}
+
 // stop returns how many questions each node has answered, and why others were
 // not.
 func (a *asker) stop() (by map[string]int, lost []error) {

@@ -8,5 +8,5 @@
 // base image is absent, this host's Go toolchain stands in for it.
 //
 // The test removes what it has made; what a killed run has left, the next one
-// removes.
+// removes. Only BuildKit's cache, where that builds, is left to the engine.
 package image

@@ -73,7 +73,7 @@ admin: {listen: 127.0.0.1:9155}
 	sidecarFile = template.Must(template.New("sidecar").Parse(`gobgp:
   asn: {{.ASN}}
   router_id: {{index .Local 0}}
-  peers: [{address: {{index .Remote 0}}, asn: {{.RouterASN}}, ttl_security: false}]
+  peers: [{address: {{index .Remote 0}}, asn: {{.RouterASN}}}]
 groups:
   - name: anycast
     prefixes: [198.51.100.0/24, "2001:db8:53::/48"]

@@ -126,8 +126,8 @@ func (l *lab) calm(context.Context, *node, *result) error {
 
 func (l *lab) kill(ctx context.Context, n *node, r *result) error {
 	at := time.Now()
+	l.event(red, n.Name, "proxima is killed (SIGKILL)")
 	n.proxima.Kill()
-	l.event(red, n.Name, "proxima killed (SIGKILL)")
 	if err := l.awaitGone(ctx, n, at, r); err != nil {
 		return err
 	}
@@ -140,24 +140,24 @@ func (l *lab) kill(ctx context.Context, n *node, r *result) error {
 
 func (l *lab) hang(ctx context.Context, n *node, r *result) error {
 	at := time.Now()
+	l.event(red, n.Name, "proxima is stopped (SIGSTOP): its sockets stay open, nobody reads them")
 	if err := n.proxima.Process.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	l.event(red, n.Name, "proxima stopped (SIGSTOP): its sockets stay open, nobody reads them")
 	if err := l.awaitGone(ctx, n, at, r); err != nil {
 		return err
 	}
+	l.event(plain, n.Name, "proxima goes on (SIGCONT)")
 	if err := n.proxima.Process.Signal(syscall.SIGCONT); err != nil {
 		return err
 	}
-	l.event(plain, n.Name, "proxima goes on (SIGCONT)")
 	return l.awaitBack(ctx, n, at, r)
 }
 
 func (l *lab) killSidecar(ctx context.Context, n *node, r *result) error {
 	at := time.Now()
+	l.event(red, n.Name, "proxima-bgp is killed (SIGKILL)")
 	n.sidecar.Kill()
-	l.event(red, n.Name, "proxima-bgp killed (SIGKILL)")
 	if err := l.awaitGone(ctx, n, at, r); err != nil {
 		return err
 	}
@@ -173,10 +173,10 @@ func (l *lab) killSidecar(ctx context.Context, n *node, r *result) error {
 
 func (l *lab) cut(ctx context.Context, n *node, r *result) error {
 	at := time.Now()
+	l.event(red, n.Name, "the cable to its router is pulled")
 	if err := n.router.SetUp("node", false); err != nil {
 		return err
 	}
-	l.event(red, n.Name, "the cable to its router is pulled")
 	if err := l.awaitGone(ctx, n, at, r); err != nil {
 		return err
 	}
@@ -202,10 +202,10 @@ func (l *lab) cut(ctx context.Context, n *node, r *result) error {
 func (l *lab) removeAddress(ctx context.Context, n *node, r *result) error {
 	addr := netip.PrefixFrom(service[0], service[0].BitLen())
 	at := time.Now()
+	l.event(red, n.Name, "%s is removed from lo", addr)
 	if err := n.node.DelAddr("lo", addr); err != nil {
 		return err
 	}
-	l.event(red, n.Name, "%s removed from lo", addr)
 	if err := l.await(ctx, "the address to come back", func() bool { return hasAddr(n, addr) }); err != nil {
 		return err
 	}
@@ -288,6 +288,7 @@ func (l *lab) answersDirectly(ctx context.Context, n *node, r *result) error {
 
 // table prints what the drills found.
 func (l *lab) table() {
+	l.setStatus("")
 	l.title("Drills, with %s routers", l.Router)
 	l.print("%-8s  %-9s  %-52s  %6s  %5s  %12s  %s\n", "drill", "node", "what happened", "asked", "lost", "routes moved", "verdict")
 	for _, r := range l.drilled {

@@ -110,6 +110,8 @@ func (l *lab) live(ctx context.Context) ([]result, error) {
 			return l.drilled, l.withLogs(fmt.Errorf("drill %s: %w", d.name, err))
 		}
 	}
+	stop()
+	asking.Wait()
 	l.table()
 	if l.Keep {
 		l.explain()

@@ -55,7 +55,7 @@ speaker: gobgp
 gobgp:
   asn: {{.ASN}}
   router_id: {{index .Sources 0}}
-  peers: [{address: {{index .Routers 0}}, asn: {{.RouterASN}}, ttl_security: false}]
+  peers: [{address: {{index .Routers 0}}, asn: {{.RouterASN}}}]
 groups:
   - name: anycast
     prefixes: [{{range $i, $p := .Prefixes}}{{if $i}}, {{end}}"{{$p}}"{{end}}]

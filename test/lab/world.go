@@ -164,6 +164,7 @@ func (w *world) plan(i int) router.Plan {
 	p := router.Plan{
 		Name: "r-" + s.ID, ASN: s.ASN, ID: s.inet.near[0].Addr(),
 		Originate: []netip.Prefix{s.access.near[0].Masked(), s.access.near[1].Masked()},
+		Anycast:   prefixes,
 		Neighbors: []router.Neighbor{{Name: s.ID, Link: "node", ASN: nodeASN, Local: addrs(s.uplink.near), Remote: addrs(s.uplink.far)}},
 	}
 	for j, other := range w.sites {

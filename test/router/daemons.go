@@ -5,6 +5,7 @@ package router
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/user"
@@ -35,11 +36,14 @@ router id %s;
 protocol device { scan time 1; }
 protocol kernel k4 { ipv4 { import none; export where source = RTS_BGP; }; }
 protocol kernel k6 { ipv6 { import none; export where source = RTS_BGP; }; }
-filter gshut {
+function honour_graceful_shutdown() {
 	if (65535, 0) ~ bgp_community then bgp_local_pref = 0;
-	accept;
 }
+filter from_router { honour_graceful_shutdown(); accept; }
 `, p.ID)
+	for i, family := range []string{"ipv4", "ipv6"} {
+		fmt.Fprintf(&b, "filter from_node_%s { if net !~ [ %s ] then reject; honour_graceful_shutdown(); accept; }\n", family, join(p.Anycast, i == 1))
+	}
 	for i, family := range []string{"ipv4", "ipv6"} {
 		fmt.Fprintf(&b, "protocol static own%d { %s;\n", i, family)
 		for _, o := range p.Originate {
@@ -66,12 +70,30 @@ filter gshut {
 	connect delay time 1; connect retry time 2; error wait time 1, 5;
 `, n.Name, i, n.Local[i], p.ASN, n.Remote[i], n.ASN)
 			for _, f := range families {
-				fmt.Fprintf(&b, "\t%s { import filter gshut; export where source ~ [ RTS_BGP, RTS_STATIC ]; next hop self; };\n", f)
+				if n.Transit {
+					fmt.Fprintf(&b, "\t%s { import filter from_router; export where source ~ [ RTS_BGP, RTS_STATIC ]; next hop self; };\n", f)
+				} else {
+					fmt.Fprintf(&b, "\t%s { import filter from_node_%s; export none; };\n", f, f)
+				}
+			}
+			if !n.Transit {
+				b.WriteString("\tttl security on;\n")
 			}
 			b.WriteString("}\n")
 		}
 	}
 	return b.String()
+}
+
+// join lists the prefixes of one family.
+func join(prefixes []netip.Prefix, six bool) string {
+	var all []string
+	for _, p := range prefixes {
+		if p.Addr().Is6() == six {
+			all = append(all, p.String())
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // startFRR starts FRR's zebra and bgpd as a router.
@@ -119,33 +141,61 @@ func giveTo(name, dir string) error {
 }
 
 func frrConfig(p Plan) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "hostname %s\nrouter bgp %d\n bgp router-id %s\n no bgp ebgp-requires-policy\n no bgp network import-check\n bgp graceful-restart-disable\n", p.Name, p.ASN, p.ID)
-	var v4, v6 strings.Builder
-	for _, o := range p.Originate {
-		if o.Addr().Is6() {
-			fmt.Fprintf(&v6, "  network %s\n", o)
-		} else {
-			fmt.Fprintf(&v4, "  network %s\n", o)
+	var b, v4, v6 strings.Builder
+	fmt.Fprintf(&b, "hostname %s\n", p.Name)
+	for _, a := range p.Anycast {
+		version := "ip"
+		if a.Addr().Is6() {
+			version = "ipv6"
 		}
+		fmt.Fprintf(&b, "%s prefix-list anycast permit %s\n", version, a)
+	}
+	// GRACEFUL_SHUTDOWN lowers the local preference without being told, RFC 8326.
+	fmt.Fprintf(&b, `route-map from-node permit 10
+ match ip address prefix-list anycast
+route-map from-node permit 20
+ match ipv6 address prefix-list anycast
+route-map nothing deny 10
+router bgp %d
+ bgp router-id %s
+ no bgp ebgp-requires-policy
+ no bgp network import-check
+ bgp graceful-restart-disable
+`, p.ASN, p.ID)
+	for _, o := range p.Originate {
+		text := &v4
+		if o.Addr().Is6() {
+			text = &v6
+		}
+		fmt.Fprintf(text, "  network %s\n", o)
 	}
 	for _, n := range p.Neighbors {
-		for i, remote := range n.Remote {
-			if i == 1 && !n.Transit {
-				break
-			}
-			fmt.Fprintf(&b, " neighbor %s remote-as %d\n Neighbor %s timers 3 9\n Neighbor %s timers connect 1\n", remote, n.ASN, remote, remote)
-			// GRACEFUL_SHUTDOWN lowers the local preference without being told, RFC 8326.
-			if i == 0 {
-				fmt.Fprintf(&v4, "  neighbor %s activate\n", remote)
-			} else {
-				fmt.Fprintf(&v4, "  no neighbor %s activate\n", remote)
-			}
-			if i == 1 || !n.Transit {
-				fmt.Fprintf(&v6, "  neighbor %s activate\n", remote)
-			}
-		}
+		n.frr(&b, &v4, &v6)
 	}
 	fmt.Fprintf(&b, " address-family ipv4 unicast\n%s exit-address-family\n address-family ipv6 unicast\n%s exit-address-family\n", v4.String(), v6.String())
 	return b.String()
+}
+
+// frr writes a neighbor into bgpd's configuration and into the two address
+// families of it.
+func (n Neighbor) frr(b, v4, v6 *strings.Builder) {
+	for i, remote := range n.Remote {
+		if i == 1 && !n.Transit {
+			break
+		}
+		fmt.Fprintf(b, " neighbor %s remote-as %d\n neighbor %s timers 3 9\n neighbor %s timers connect 1\n", remote, n.ASN, remote, remote)
+		if !n.Transit {
+			fmt.Fprintf(b, " neighbor %s ttl-security hops 1\n", remote)
+			for _, text := range []*strings.Builder{v4, v6} {
+				fmt.Fprintf(text, "  neighbor %s activate\n  neighbor %s route-map from-node in\n  neighbor %s route-map nothing out\n", remote, remote, remote)
+			}
+			continue
+		}
+		own, other := v4, v6
+		if i == 1 {
+			own, other = v6, v4
+		}
+		fmt.Fprintf(own, "  neighbor %s activate\n", remote)
+		fmt.Fprintf(other, "  no neighbor %s activate\n", remote)
+	}
 }

@@ -123,6 +123,9 @@ func (r *goRouter) addPeers(ctx context.Context, n Neighbor) error {
 			}},
 			Transport: &api.Transport{LocalAddress: n.Local[i].String()},
 		}
+		if !n.Transit {
+			peer.TtlSecurity = &api.TtlSecurity{Enabled: true, TtlMin: 255}
+		}
 		for _, f := range families {
 			peer.AfiSafis = append(peer.AfiSafis, &api.AfiSafi{Config: &api.AfiSafiConfig{Enabled: true, Family: f}})
 		}

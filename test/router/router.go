@@ -34,6 +34,7 @@ type Plan struct {
 	ASN       uint32
 	ID        netip.Addr
 	Originate []netip.Prefix
+	Anycast   []netip.Prefix // what nodes may announce
 	Neighbors []Neighbor
 }
 

@@ -70,7 +70,7 @@
 // noedns, edns (+) and RD (+), which compare queries, and all, rcode, flags, answer,
 // authority, additional, ttl, ede=CODE, noede (+), which compare replies. all
 // is everything but ttl, ede and the OPT record. Sections are sets, except
-// that aliases keep their order.
+// that aliases keep their order and stand before the data.
 //
 // ADJUST takes copy_id, which is always done, copy_query, sleep=SECONDS and
 // silence (+), which says nothing at all.

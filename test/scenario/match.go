@@ -82,14 +82,15 @@ func (e *entry) differences(got *dns.Msg) []string {
 	return all
 }
 
-// compare compares sections as sets, except that aliases keep their order.
+// compare compares sections as sets, except that aliases keep their order and
+// stand before the data.
 func compare(e *entry, section string, got, want []dns.RR) string {
 	ttl := slices.Contains(e.match, "ttl")
 	g, w := lines(got, ttl), lines(want, ttl)
 	gotAliases, wantAliases := aliases(g), aliases(w)
 	slices.Sort(g)
 	slices.Sort(w)
-	if slices.Equal(g, w) && slices.Equal(gotAliases, wantAliases) {
+	if slices.Equal(g, w) && slices.Equal(gotAliases, wantAliases) && aliasesFirst(got) {
 		return ""
 	}
 	return fmt.Sprintf("%s section:\n\t\t%s\n\twant\n\t\t%s", section, strings.Join(g, "\n\t\t"), strings.Join(w, "\n\t\t"))
@@ -109,6 +110,24 @@ func lines(section []dns.RR, ttl bool) []string {
 		all = append(all, strings.ToLower(rr.String()))
 	}
 	return all
+}
+
+// aliasesFirst reports whether no alias stands behind data. Signatures stand
+// anywhere.
+func aliasesFirst(section []dns.RR) bool {
+	data := false
+	for _, rr := range section {
+		switch rr.Header().Rrtype {
+		case dns.TypeCNAME, dns.TypeDNAME:
+			if data {
+				return false
+			}
+		case dns.TypeRRSIG:
+		default:
+			data = true
+		}
+	}
+	return true
 }
 
 // aliases keeps the lines of CNAME and DNAME records.

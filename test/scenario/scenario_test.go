@@ -192,6 +192,42 @@ func TestEntry_takes(t *testing.T) {
 	}
 }
 
+func TestEntry_differences_order(t *testing.T) {
+	const first, second, data = "www.example. CNAME a.example.", "a.example. CNAME b.example.", "b.example. A 192.0.2.1"
+	tests := []struct {
+		name string
+		got  []string
+		same bool
+	}{
+		{"aliases, then the data", []string{first, second, data}, true},
+		{"aliases in another order", []string{second, first, data}, false},
+		{"an alias behind the data", []string{first, data, second}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e := &entry{match: []string{"answer"}, ede: anyEDE, msg: &dns.Msg{Answer: mustRecords(t, first, second, data)}}
+			d := e.differences(&dns.Msg{Answer: mustRecords(t, tt.got...)})
+			if (d == nil) != tt.same {
+				t.Errorf("differences %q", d)
+			}
+		})
+	}
+}
+
+// mustRecords reads records, each from a line.
+func mustRecords(t testing.TB, lines ...string) []dns.RR {
+	t.Helper()
+	var rrs []dns.RR
+	for _, l := range lines {
+		rr, err := dns.NewRR(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rrs = append(rrs, rr)
+	}
+	return rrs
+}
+
 func TestUncomment(t *testing.T) {
 	tests := []struct{ name, line, want string }{
 		{"a comment is cut off", "a ; b", "a "},

@@ -97,8 +97,9 @@ type Speaker struct {
 	served  chan struct{} // closed when the server's goroutine has ended
 	cancel  context.CancelFunc
 
-	mu    sync.Mutex // guards peers
-	peers map[netip.Addr]*session
+	mu      sync.Mutex // guards what follows
+	peers   map[netip.Addr]*session
+	closing bool // Close was called: sessions end because we end them
 }
 
 // A session is what is known of the session with a peer.
@@ -326,6 +327,8 @@ func (s *Speaker) notePeer(e *apiutil.WatchEventMessage_PeerEvent, _ time.Time) 
 	case p.up() && !before.up():
 		p.families, p.refused = announcedFamilies(now.RemoteCap), false
 		s.log.Info("peer came up", zap.Stringer("peer", address), zap.Uint32("asn", now.PeerASN), zap.Stringers("families", p.families))
+	case before.up() && !p.up() && s.closing:
+		s.log.Info("peer was left", zap.Stringer("peer", address))
 	case before.up() && !p.up():
 		s.log.Warn("peer went down", zap.Stringer("peer", address), zap.String("reason", now.DisconnectMessage))
 	case p.state == bgp.BGP_FSM_IDLE && before.state > bgp.BGP_FSM_ACTIVE && !before.refused:
@@ -368,6 +371,9 @@ func (s *Speaker) Peers() []PeerStatus {
 
 // Close withdraws, ends the sessions and waits for them, for 2 s at most.
 func (s *Speaker) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, closeLimit)
 	defer cancel()
 	result := make(chan error, 1)

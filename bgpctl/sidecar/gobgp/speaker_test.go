@@ -290,20 +290,23 @@ func TestOptions_prepends(t *testing.T) {
 func TestSpeaker_notePeer(t *testing.T) {
 	address := netip.MustParseAddr("192.0.2.1")
 	tests := []struct {
-		name   string
-		states []bgp.FSMState
-		want   []string // what is logged
+		name    string
+		closing bool
+		states  []bgp.FSMState
+		want    []string // what is logged
 	}{
-		{"a router that is away is not worth a word", []bgp.FSMState{bgp.BGP_FSM_IDLE, bgp.BGP_FSM_ACTIVE, bgp.BGP_FSM_IDLE, bgp.BGP_FSM_ACTIVE}, nil},
-		{"up and down are told", []bgp.FSMState{bgp.BGP_FSM_ACTIVE, bgp.BGP_FSM_OPENCONFIRM, bgp.BGP_FSM_ESTABLISHED, bgp.BGP_FSM_IDLE},
-			[]string{"peer came up", "peer went down"}},
-		{"a router that does not agree is told once", []bgp.FSMState{bgp.BGP_FSM_OPENCONFIRM, bgp.BGP_FSM_IDLE, bgp.BGP_FSM_OPENSENT, bgp.BGP_FSM_IDLE},
-			[]string{"peer did not agree to a session"}},
+		{"a router that is away is not worth a word", false, []bgp.FSMState{bgp.BGP_FSM_IDLE, bgp.BGP_FSM_ACTIVE, bgp.BGP_FSM_IDLE, bgp.BGP_FSM_ACTIVE}, nil},
+		{"up and down are told", false, []bgp.FSMState{bgp.BGP_FSM_ACTIVE, bgp.BGP_FSM_OPENCONFIRM, bgp.BGP_FSM_ESTABLISHED, bgp.BGP_FSM_IDLE},
+			[]string{"info peer came up", "warn peer went down"}},
+		{"that we go is no warning", true, []bgp.FSMState{bgp.BGP_FSM_ESTABLISHED, bgp.BGP_FSM_IDLE},
+			[]string{"info peer came up", "info peer was left"}},
+		{"a router that does not agree is told once", false, []bgp.FSMState{bgp.BGP_FSM_OPENCONFIRM, bgp.BGP_FSM_IDLE, bgp.BGP_FSM_OPENSENT, bgp.BGP_FSM_IDLE},
+			[]string{"warn peer did not agree to a session"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			core, logs := observer.New(zap.InfoLevel)
-			s := &Speaker{log: zap.New(core), peers: map[netip.Addr]*session{address: {}}}
+			s := &Speaker{log: zap.New(core), peers: map[netip.Addr]*session{address: {}}, closing: tt.closing}
 			for _, state := range tt.states {
 				s.notePeer(&apiutil.WatchEventMessage_PeerEvent{Peer: apiutil.Peer{
 					Conf: apiutil.PeerConf{NeighborAddress: address}, State: apiutil.PeerState{SessionState: state},
@@ -311,7 +314,7 @@ func TestSpeaker_notePeer(t *testing.T) {
 			}
 			var got []string
 			for _, e := range logs.All() {
-				got = append(got, e.Message)
+				got = append(got, e.Level.String()+" "+e.Message)
 			}
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("logged %q, want %q", got, tt.want)

@@ -1,4 +1,11 @@
-package server
+// Package socket opens the sockets of a service address.
+//
+// A caller says where; the options that a resolver's sockets need, and the
+// reason for each, are here. They hold before the socket is bound, so that no
+// packet ever meets a socket without them.
+//
+// The package is written for Linux.
+package socket
 
 import (
 	"context"
@@ -7,25 +14,26 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// queueSize is the room, in octets, that a UDP socket asks for in each
+// QueueSize is the room, in octets, that a UDP socket asks for in each
 // direction. 4 MiB, not configurable: some 5,000 queries, which lets a reader
 // lose its core for 50 ms at 100,000 queries a second. Without CAP_NET_ADMIN
 // the kernel gives what net.core.rmem_max and wmem_max allow.
-const queueSize = 4 << 20
+const QueueSize = 4 << 20
 
-// maxSegment is the TCP segment size announced to clients, in octets: 1,280,
+// MaxSegment is the TCP segment size announced to clients, in octets: 1,280,
 // what every IPv6 path carries, less 60 of headers. With anycast an ICMP
 // message "too big" may reach another node (RFC 7094), so that path MTU
 // discovery cannot be relied on.
-const maxSegment = 1220
+const MaxSegment = 1220
 
 // backlog bounds the connections that wait to be accepted. 1,024, not
-// configurable: a quarter of defaultConns, beyond which none would be admitted
-// soon.
+// configurable: a quarter of those that the server holds by default, beyond
+// which none would be admitted soon.
 const backlog = 1024
 
 // streamBuffer is the kernel's room for one TCP connection in each direction,
@@ -72,12 +80,12 @@ func boundOptions(a netip.Addr) []option {
 // and learned MTUs ignored, so that a forged ICMP message cannot shape our
 // replies; they are small enough to pass anyway (RFC 9715).
 func udpOptions(a netip.Addr) []option {
-	receive := option{name: "SO_RCVBUF", level: unix.SOL_SOCKET, opt: unix.SO_RCVBUF, value: queueSize}
-	send := option{name: "SO_SNDBUF", level: unix.SOL_SOCKET, opt: unix.SO_SNDBUF, value: queueSize}
+	receive := option{name: "SO_RCVBUF", level: unix.SOL_SOCKET, opt: unix.SO_RCVBUF, value: QueueSize}
+	send := option{name: "SO_SNDBUF", level: unix.SOL_SOCKET, opt: unix.SO_SNDBUF, value: QueueSize}
 	options := []option{
 		{name: "SO_REUSEPORT", level: unix.SOL_SOCKET, opt: unix.SO_REUSEPORT, value: 1},
-		{name: "SO_RCVBUFFORCE", level: unix.SOL_SOCKET, opt: unix.SO_RCVBUFFORCE, value: queueSize, fallback: &receive},
-		{name: "SO_SNDBUFFORCE", level: unix.SOL_SOCKET, opt: unix.SO_SNDBUFFORCE, value: queueSize, fallback: &send},
+		{name: "SO_RCVBUFFORCE", level: unix.SOL_SOCKET, opt: unix.SO_RCVBUFFORCE, value: QueueSize, fallback: &receive},
+		{name: "SO_SNDBUFFORCE", level: unix.SOL_SOCKET, opt: unix.SO_SNDBUFFORCE, value: QueueSize, fallback: &send},
 	}
 	if a.Is4() {
 		discover := option{name: "IP_MTU_DISCOVER", level: unix.IPPROTO_IP, opt: unix.IP_MTU_DISCOVER, value: unix.IP_PMTUDISC_DONT}
@@ -108,7 +116,7 @@ func (o option) prefer(value int) option {
 // to fail, and listening by TCP first is what makes it fail.
 func tcpOptions(stall int) []option {
 	return []option{
-		{name: "TCP_MAXSEG", level: unix.IPPROTO_TCP, opt: unix.TCP_MAXSEG, value: maxSegment},
+		{name: "TCP_MAXSEG", level: unix.IPPROTO_TCP, opt: unix.TCP_MAXSEG, value: MaxSegment},
 		{name: "TCP_USER_TIMEOUT", level: unix.IPPROTO_TCP, opt: unix.TCP_USER_TIMEOUT, value: stall},
 		{name: "SO_RCVBUF", level: unix.SOL_SOCKET, opt: unix.SO_RCVBUF, value: streamBuffer},
 		{name: "SO_SNDBUF", level: unix.SOL_SOCKET, opt: unix.SO_SNDBUF, value: streamBuffer},
@@ -144,23 +152,26 @@ func family(network string, a netip.Addr) string {
 	return network + "6"
 }
 
-// listenUDP binds one UDP socket.
-func listenUDP(at netip.AddrPort) (*udpSocket, error) {
+// ListenUDP binds one UDP socket, which shares its address and port with
+// others of this kind. One that is bound to a wildcard is told with each
+// datagram which address was asked.
+func ListenUDP(at netip.AddrPort) (*net.UDPConn, error) {
 	a := at.Addr()
 	lc := net.ListenConfig{Control: control(boundOptions(a), udpOptions(a))}
 	conn, err := lc.ListenPacket(context.Background(), family("udp", a), at.String())
 	if err != nil {
 		return nil, err
 	}
-	return newUDPSocket(conn.(*net.UDPConn), a)
+	return conn.(*net.UDPConn), nil
 }
 
-// listenTCP binds a TCP listener. The kernel's keep-alive probes are off,
+// ListenTCP binds a TCP listener whose connections end when their client has
+// acknowledged nothing for stall. The kernel's keep-alive probes are off,
 // since no connection idles for long; so is Multipath TCP, which knows neither
 // of the TCP options.
-func listenTCP(at netip.AddrPort, stall int) (*net.TCPListener, error) {
+func ListenTCP(at netip.AddrPort, stall time.Duration) (*net.TCPListener, error) {
 	a := at.Addr()
-	lc := net.ListenConfig{Control: control(boundOptions(a), tcpOptions(stall)), KeepAlive: -1}
+	lc := net.ListenConfig{Control: control(boundOptions(a), tcpOptions(int(stall.Milliseconds()))), KeepAlive: -1}
 	lc.SetMultipathTCP(false)
 	l, err := lc.Listen(context.Background(), family("tcp", a), at.String())
 	if err != nil {
