@@ -312,8 +312,12 @@ func TestServe_route_goes_with_the_sidecar(t *testing.T) {
 			r := newRouter(t)
 			p := newProgram(t, fmt.Sprintf("gobgp: {asn: 64511, router_id: 203.0.113.2, peers: [{address: %s, port: %d, asn: 64500}]}",
 				r.addr.Addr(), r.addr.Port()))
-			p.hold(t)
+			link := p.hold(t)
 			eventually(t, "announced", func() bool { return r.knows(t) })
+			want := bgpctl.Wanted{Wish: bgpctl.Up, Prefixes: []netip.Prefix{prefix}}
+			if reply, err := link.Hold(t.Context(), want, bgpctl.MaxLease); err != nil || reply.SessionsUp != 1 || reply.Sessions != 1 {
+				t.Errorf("%d of %d sessions up, %v; want 1 of 1", reply.SessionsUp, reply.Sessions, err)
+			}
 			if want := `proxima_sidecar_peer_up{peer="127.0.0.6"} 1`; !strings.Contains(p.get(t, "/metrics"), want+"\n") {
 				t.Errorf("/metrics lacks %q", want)
 			}

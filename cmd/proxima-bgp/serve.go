@@ -36,7 +36,7 @@ func serve(file string, caught signals.Signals) error {
 	if err != nil {
 		return err
 	}
-	s, err := sidecar.Listen(sidecarOptions(c, speaker, log.Logger))
+	s, err := sidecar.Listen(sidecarOptions(c, speaker, peers, log.Logger))
 	if err != nil {
 		return errors.Join(err, speaker.Close(context.Background()))
 	}
