@@ -57,7 +57,7 @@ func newProgram(t *testing.T, speaker string, changes ...func(*exec.Cmd)) *progr
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &program{socket: filepath.Join(dir, "bgp.sock"), admin: freePort(t, "127.0.0.1"), ended: make(chan error, 1)}
+	p := &program{socket: filepath.Join(dir, "run", "bgp.sock"), admin: freePort(t, "127.0.0.1"), ended: make(chan error, 1)}
 	file := filepath.Join(dir, "proxima-bgp.yaml")
 	text := fmt.Sprintf("%s\nsocket: %s\nadmin: {listen: %s}\ngroups: [{name: main, prefixes: [%s]}]\nwarmup: {min: 0s, rise: 1}\n",
 		speaker, p.socket, p.admin, prefix)

@@ -36,6 +36,9 @@ func serve(file string, caught signals.Signals) error {
 	if err != nil {
 		return err
 	}
+	if err := makeSocketDir(c.Socket); err != nil {
+		return errors.Join(err, speaker.Close(context.Background()))
+	}
 	s, err := sidecar.Listen(sidecarOptions(c, speaker, peers, log.Logger))
 	if err != nil {
 		return errors.Join(err, speaker.Close(context.Background()))
