@@ -34,7 +34,8 @@ type Check struct {
 	Run  func(context.Context) error
 
 	// Excuse is called when a round begins, and returns what tells after it
-	// whether a failure says nothing of this node: one of Run, or that Run was
-	// late. nil = every failure counts.
+	// whether a failure says nothing of this node: one of Run, or that Run came
+	// to no result in time, which wraps context.DeadlineExceeded. nil = every
+	// failure counts.
 	Excuse func() (excused func(error) bool)
 }

@@ -26,27 +26,58 @@ func Progress(stuck func(at time.Time, limit time.Duration) error, limit time.Du
 	return func(context.Context) error { return stuck(time.Now(), limit) }
 }
 
-// Excuse returns what a Keeper asks, when a round begins, for the judge of that
-// round's failure. replies counts those that the server has sent from the
-// address and by the transport that the check asks; the checks of one round
-// cause own of them at most. Two failures say nothing of the node:
+// A Count is a number of replies, and what of it the checks ask for.
+type Count struct {
+	Sent  func() uint64 // by the server, so far
+	Asked uint64        // by the checks, in one round
+}
+
+// rounds bounds the rounds from which the checks may cause replies between the
+// begin of one round and the end of the next: these two, and late ones of the
+// round before. Fixed.
+const rounds = 3
+
+// Excuse returns what a Keeper calls when a round begins, to learn after it
+// whether a failure says nothing of the node. path counts the replies from the
+// address and by the transport that the check asks, all those of the server.
+// Two failures say nothing:
 //
-// A question that was late, or whose connection was reset, while the server
-// sent others their replies: it is busy, and load is no reason to leave, because
-// it would follow to the next node. Replies up to twice own may be those of the
-// checks, this round's and late ones of the last.
+// A question that was late, or whose connection was reset, while the server was
+// busy with others: load is no reason to leave, because it would follow to the
+// next node. Busy is who has sent, in this round and the last, more replies than
+// the checks can have caused; on the same path, or else anywhere, if meanwhile
+// the path has sent as many as the checks of one round ask for, if late. A check
+// without any result lacked time itself, and may not have asked: for it, busy
+// anywhere is enough.
 //
 // A question that could not be asked because no file was left for it: it never
 // met the server.
 //
-// A wrong reply is not excused, nor is a server that answers nobody.
-func Excuse(replies func() uint64, own uint64) func() (excused func(error) bool) {
+// A wrong reply is not excused, nor is a path that answers nobody.
+func Excuse(path, all Count) func() (excused func(error) bool) {
+	var last [2]uint64 // when the last round began
 	return func() func(error) bool {
-		before := replies()
+		before := last
+		last = [2]uint64{path.Sent(), all.Sent()}
 		return func(err error) bool {
-			return lacksFiles(err) || isLate(err) && replies()-before > 2*own
+			sent, total := path.Sent()-before[0], all.Sent()-before[1]
+			busy := total > rounds*all.Asked
+			switch {
+			case lacksFiles(err) || busy && isMissing(err):
+				return true
+			case isLate(err):
+				return sent > rounds*path.Asked || busy && sent >= path.Asked
+			}
+			return false
 		}
 	}
+}
+
+// isMissing reports whether err says that a check came to no result, rather
+// than that a question of it did.
+func isMissing(err error) bool {
+	var ofNet *net.OpError
+	return errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &ofNet)
 }
 
 // isLate reports whether err is of a question that got no reply, late or not,

@@ -159,34 +159,41 @@ func TestProgress_hands_down_the_limit(t *testing.T) {
 }
 
 func TestExcuse(t *testing.T) {
-	const own = 4
 	timeout := fmt.Errorf("anycast: 1 of 4 questions failed: %w", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded})
 	reset := &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 	tests := []struct {
-		name    string
-		err     error
-		replies uint64 // during the round
-		want    bool
+		name      string
+		err       error
+		path, all uint64 // replies in this round and the last; the checks ask for 4 and 10
+		want      bool
 	}{
-		{"silence while others are served", timeout, 900, true},
-		{"a result that comes too late while others are served", fmt.Errorf("no result: %w", context.DeadlineExceeded), 900, true},
-		{"a reset while others are served", reset, 900, true},
-		{"a connection that ends while others are served", io.EOF, 900, true},
-		{"silence while nobody is served", timeout, 0, false},
-		{"silence while only the checks are served, if late", timeout, 2 * own, false},
-		{"a refused connection", syscall.ECONNREFUSED, 900, false},
-		{"a wrong reply", judge(question(), &dns.Msg{}, "ams1"), 900, false},
-		{"an address that is missing", errors.New("198.51.100.1 is not on lo"), 900, false},
-		{"no file left in the process", fmt.Errorf("listing interfaces: %w", syscall.EMFILE), 0, true},
-		{"no file left on the host", fmt.Errorf("listing interfaces: %w", syscall.ENFILE), 0, true},
+		{"silence while others are served", timeout, 900, 900, true},
+		{"no result while others are served anywhere", fmt.Errorf("no result: %w", context.DeadlineExceeded), 0, 900, true},
+		{"no result while nobody is served", fmt.Errorf("no result: %w", context.DeadlineExceeded), 12, 30, false},
+		{"a connection that is not made while others are served elsewhere", &net.OpError{Op: "dial", Err: context.DeadlineExceeded}, 0, 900, false},
+		{"a reset while others are served", reset, 900, 900, true},
+		{"a connection that ends while others are served", io.EOF, 900, 900, true},
+		{"silence while others are served elsewhere, and the checks late", timeout, 4, 900, true},
+		{"silence while others are served elsewhere, and nobody here", timeout, 0, 900, false},
+		{"silence while nobody is served", timeout, 0, 0, false},
+		{"silence while only the checks are served, late", timeout, 12, 30, false},
+		{"a refused connection", syscall.ECONNREFUSED, 900, 900, false},
+		{"a wrong reply", judge(question(), &dns.Msg{}, "ams1"), 900, 900, false},
+		{"an address that is missing", errors.New("198.51.100.1 is not on lo"), 900, 900, false},
+		{"no file left in the process", fmt.Errorf("listing interfaces: %w", syscall.EMFILE), 0, 0, true},
+		{"no file left on the host", fmt.Errorf("listing interfaces: %w", syscall.ENFILE), 0, 0, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			sent := uint64(1e6)
-			excused := Excuse(func() uint64 { return sent }, own)()
-			sent += tt.replies
-			if got := excused(tt.err); got != tt.want {
+			path, all := uint64(1e6), uint64(1e7)
+			round := Excuse(Count{func() uint64 { return path }, 4}, Count{func() uint64 { return all }, 10})
+			round()
+			path, all = path+tt.path, all+tt.all // be it before the next round begins
+			if got := round()(tt.err); got != tt.want {
 				t.Errorf("excused = %t, want %t", got, tt.want)
+			}
+			if after := round()(timeout); after {
+				t.Error("a later silence is excused although nothing was sent since")
 			}
 		})
 	}

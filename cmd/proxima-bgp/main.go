@@ -3,7 +3,8 @@
 //
 // "proxima-bgp serve" reads its file, takes the socket and opens the sessions
 // with the routers; from then on the leases decide. A signal withdraws and ends
-// it within 3 s. "proxima-bgp check" says what is wrong with a file.
+// it within 3 s. "proxima-bgp check" says what is wrong with a file, or with this
+// host for that file.
 package main
 
 import (
@@ -73,7 +74,7 @@ func checkCommand(out io.Writer) *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "check",
-		Short: "Say what is wrong with a configuration file",
+		Short: "Say what is wrong with a configuration file, and with this host for it",
 		Args:  cobra.NoArgs,
 		RunE:  func(*cobra.Command, []string) error { return inspect(out, file) },
 	}
@@ -120,8 +121,8 @@ func load(file string) (*config.Sidecar, error) {
 	return config.ParseSidecar(file, text)
 }
 
-// inspect reads the file and prints everything that is wrong with it, or that
-// nothing is. The error says only that there is something.
+// inspect reads the file and prints everything that is wrong with it or, if
+// nothing is, with this host for it. The error says only that there is something.
 func inspect(out io.Writer, file string) error {
 	c, err := load(file)
 	var problems config.Problems
@@ -144,6 +145,10 @@ func inspect(out io.Writer, file string) error {
 			fmt.Fprintf(out, "%s: %v\n", file, err)
 			return fmt.Errorf("%s: not ok", file)
 		}
+	}
+	if err := checkSocket(c.Socket); err != nil {
+		fmt.Fprintf(out, "this host: %v\n", err)
+		return fmt.Errorf("%s: not ok on this host", file)
 	}
 	_, err = fmt.Fprintf(out, "%s: ok\n", file)
 	return err

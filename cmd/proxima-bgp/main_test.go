@@ -36,7 +36,7 @@ func TestCheck(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(dir, "proxima-bgp.yaml")
-			for name, text := range map[string]string{file: tt.text, password: tt.password} {
+			for name, text := range map[string]string{file: "socket: " + dir + "/bgp.sock\n" + tt.text, password: tt.password} {
 				if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -49,6 +49,21 @@ func TestCheck(t *testing.T) {
 				t.Errorf("error = %v, printed %q; want %q and ok %t", err, out.String(), tt.want, tt.ok)
 			}
 		})
+	}
+}
+
+func TestCheck_namesTheSocketThatCannotBe(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "proxima-bgp.yaml")
+	text := "socket: " + dir + "/absent/run/s\nspeaker: dry-run\ngroups: [{name: main, prefixes: [198.51.100.0/24]}]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	c := command(&out)
+	c.SetArgs([]string{"check", "-c", file})
+	if err := c.Execute(); err == nil || !strings.HasPrefix(out.String(), "this host: socket: "+dir+"/absent/run is absent and cannot be made") {
+		t.Errorf("error = %v, printed %q", err, out.String())
 	}
 }
 

@@ -57,7 +57,7 @@ func newProgram(t *testing.T, speaker string, changes ...func(*exec.Cmd)) *progr
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &program{socket: filepath.Join(dir, "bgp.sock"), admin: freePort(t, "127.0.0.1"), ended: make(chan error, 1)}
+	p := &program{socket: filepath.Join(dir, "run", "bgp.sock"), admin: freePort(t, "127.0.0.1"), ended: make(chan error, 1)}
 	file := filepath.Join(dir, "proxima-bgp.yaml")
 	text := fmt.Sprintf("%s\nsocket: %s\nadmin: {listen: %s}\ngroups: [{name: main, prefixes: [%s]}]\nwarmup: {min: 0s, rise: 1}\n",
 		speaker, p.socket, p.admin, prefix)
@@ -312,8 +312,12 @@ func TestServe_route_goes_with_the_sidecar(t *testing.T) {
 			r := newRouter(t)
 			p := newProgram(t, fmt.Sprintf("gobgp: {asn: 64511, router_id: 203.0.113.2, peers: [{address: %s, port: %d, asn: 64500}]}",
 				r.addr.Addr(), r.addr.Port()))
-			p.hold(t)
+			link := p.hold(t)
 			eventually(t, "announced", func() bool { return r.knows(t) })
+			want := bgpctl.Wanted{Wish: bgpctl.Up, Prefixes: []netip.Prefix{prefix}}
+			if reply, err := link.Hold(t.Context(), want, bgpctl.MaxLease); err != nil || reply.SessionsUp != 1 || reply.Sessions != 1 {
+				t.Errorf("%d of %d sessions up, %v; want 1 of 1", reply.SessionsUp, reply.Sessions, err)
+			}
 			if want := `proxima_sidecar_peer_up{peer="127.0.0.6"} 1`; !strings.Contains(p.get(t, "/metrics"), want+"\n") {
 				t.Errorf("/metrics lacks %q", want)
 			}

@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"proxima/bgpctl/sidecar"
+	"proxima/cmd/internal/admin"
 	"proxima/cmd/internal/logging"
 	"proxima/cmd/internal/signals"
 )
@@ -36,58 +36,62 @@ func serve(file string, caught signals.Signals) error {
 	if err != nil {
 		return err
 	}
-	s, err := sidecar.Listen(sidecarOptions(c, speaker, log.Logger))
+	if err := makeSocketDir(c.Socket); err != nil {
+		return errors.Join(err, speaker.Close(context.Background()))
+	}
+	s, err := sidecar.Listen(sidecarOptions(c, speaker, peers, log.Logger))
 	if err != nil {
 		return errors.Join(err, speaker.Close(context.Background()))
 	}
-	var web net.Listener
-	if c.Admin.Listen.IsValid() {
-		if web, err = listenAdmin(c.Admin.Listen.String()); err != nil {
-			return errors.Join(fmt.Errorf("admin.listen: %w", err), s.Close(), speaker.Close(context.Background()))
-		}
+	web, err := admin.Listen(c.Admin.Listen)
+	if err != nil {
+		return errors.Join(err, s.Close(), speaker.Close(context.Background()))
 	}
+	fillAdmin(web, room{s, peers, log.Dropped})
 	log.Info("started", zap.String("version", release()), zap.String("socket", c.Socket), zap.String("speaker", c.Speaker))
-	return run(s, speaker, newAdmin(web, room{s, peers, log.Dropped}), log.Logger, caught)
+	return run(s, speaker, web, log.Logger, caught)
 }
 
-// run ends with the first part that fails, or with a signal. Then it withdraws
-// and ends the other parts.
-func run(s *sidecar.Sidecar, speaker sidecar.Speaker, web *admin, log *zap.Logger, caught signals.Signals) error {
+// run ends with a signal, or when the sidecar fails. Then it withdraws and ends
+// the other parts.
+func run(s *sidecar.Sidecar, speaker sidecar.Speaker, web *admin.Server, log *zap.Logger, caught signals.Signals) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	served, watched := make(chan error, 1), make(chan error, 1)
+	var watched sync.WaitGroup
+	watched.Go(func() { web.Serve(log) })
+	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx) }()
-	go func() { watched <- web.serve() }()
 
-	var err error
-	running, ending := true, false
-	for running && !ending {
-		select {
-		case <-caught.Hangups:
-			signals.IgnoreHangup(log)
-		case sig := <-caught.Ends:
-			log.Info("stopping", zap.Stringer("signal", sig))
-			signals.Release()
-			ending = true
-		case err = <-served:
-			running = false
-		case err = <-watched:
-			watched <- nil
-			ending = true
-		}
-	}
+	running, err := awaitEnd(served, log, caught)
 	limit, release := context.WithTimeout(context.Background(), stopLimit)
 	defer release()
 	cancel()
 	if running {
-		err = errors.Join(err, <-served)
+		err = <-served
 	}
-	web.close()
-	err = errors.Join(err, <-watched)
+	web.Close()
+	watched.Wait()
 	if errors.Is(err, sidecar.ErrStuck) {
 		return err // it would not return from Close, either
 	}
 	err = errors.Join(err, speaker.Close(limit))
 	log.Info("stopped")
 	return err
+}
+
+// awaitEnd returns when the program is asked to end or, with why, when the
+// sidecar does not run any more.
+func awaitEnd(served <-chan error, log *zap.Logger, caught signals.Signals) (running bool, why error) {
+	for {
+		select {
+		case <-caught.Hangups:
+			signals.IgnoreHangup(log)
+		case s := <-caught.Ends:
+			log.Info("stopping", zap.Stringer("signal", s))
+			signals.Release()
+			return true, nil
+		case err := <-served:
+			return false, err
+		}
+	}
 }

@@ -79,9 +79,22 @@ func readPassword(file string) (string, error) {
 	return string(text), nil
 }
 
-func sidecarOptions(c *config.Sidecar, speaker sidecar.Speaker, log *zap.Logger) sidecar.Options {
+// sidecarOptions takes the speaker and its sessions; nil = it has none.
+func sidecarOptions(c *config.Sidecar, speaker sidecar.Speaker, peers func() []gobgp.PeerStatus, log *zap.Logger) sidecar.Options {
+	var sessions func() (up, all int)
+	if peers != nil {
+		sessions = func() (up, all int) {
+			list := peers()
+			for _, p := range list {
+				if p.Up {
+					up++
+				}
+			}
+			return up, len(list)
+		}
+	}
 	return sidecar.Options{
-		Path: c.Socket, Groups: groups(c), Speaker: speaker, Log: log,
+		Path: c.Socket, Groups: groups(c), Speaker: speaker, Sessions: sessions, Log: log,
 		Rules: sidecar.Rules{
 			Warmup:   sidecar.Warmup(c.Warmup),
 			HoldDown: sidecar.HoldDown(c.HoldDown),

@@ -14,6 +14,7 @@ import (
 
 	"proxima/bgpctl"
 	"proxima/cache"
+	"proxima/cmd/internal/admin"
 	"proxima/cmd/internal/logging"
 	"proxima/cmd/internal/signals"
 	"proxima/config"
@@ -48,7 +49,7 @@ type daemon struct {
 	listen  []netip.Addr
 	sources []netip.Addr
 
-	admin    net.Listener // nil = off
+	admin    *admin.Server
 	failures *cache.Cache
 	unproven *cache.Cache // for clients that set CD
 	answers  *cache.Cache
@@ -95,7 +96,7 @@ func start(c *config.Node, log *logging.Log) (*daemon, error) {
 	} {
 		if err := step(); err != nil {
 			if d.admin != nil {
-				_ = d.admin.Close() // nobody was served yet
+				d.admin.Close()
 			}
 			return nil, errors.Join(err, d.takeApart(), d.release())
 		}
@@ -224,8 +225,11 @@ func (d *daemon) run(caught signals.Signals) error {
 		}
 		return d.setup.Watch(watching)
 	})
-	web := d.newAdmin()
-	tasks.Go(func() error { return d.serveAdmin(web) })
+	d.fillAdmin()
+	tasks.Go(func() error {
+		d.admin.Serve(d.log.Logger)
+		return nil
+	})
 	tasks.Go(func() error {
 		d.prime(keeping)
 		p.kept <- d.keeper.Run(keeping)
@@ -240,7 +244,7 @@ func (d *daemon) run(caught signals.Signals) error {
 
 	p.failed = d.awaitEnd(caught, failed)
 	err := d.stop(p, caught)
-	web.Close() // requests in flight are worth nothing now
+	d.admin.Close()
 	return errors.Join(tasks.Wait(), err)
 }
 

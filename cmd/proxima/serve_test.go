@@ -220,28 +220,36 @@ func TestAdmin_servesMetrics(t *testing.T) {
 func TestReadiness(t *testing.T) {
 	up := bgpctl.Health{Up: true}
 	failed := []bgpctl.Result{{Name: "dns", Err: io.EOF}}
-	announced := bgpctl.Reply{State: bgpctl.Announced}
+	sessions := func(up, all int) bgpctl.Reply {
+		return bgpctl.Reply{State: bgpctl.Announced, Reason: "warmed up", SessionsUp: up, Sessions: all}
+	}
 	tests := []struct {
 		name      string
 		status    bgpctl.Status
 		announces bool
-		want      string
+		ready     bool
+		text      string
 	}{
-		{"checks pass, nothing to announce", bgpctl.Status{Health: up}, false, ""},
-		{"checks pass and the sidecar announces", bgpctl.Status{Health: up, Sidecar: announced}, true, ""},
-		{"the sidecar warms up", bgpctl.Status{Health: up, Sidecar: bgpctl.Reply{State: bgpctl.Warmup, Reason: "3 of 10"}}, true, "sidecar: WARMUP 3 of 10"},
-		{"the health is still down", bgpctl.Status{}, false, "the checks have not passed for long enough"},
-		{"a check fails", bgpctl.Status{Health: up, Checks: failed}, false, "check dns: EOF"},
-		{"a drain", bgpctl.Status{Health: up, Draining: true}, false, "draining"},
+		{"checks pass, nothing to announce", bgpctl.Status{Health: up}, false, true, "ok"},
+		{"a sidecar without sessions announces", bgpctl.Status{Health: up, Sidecar: sessions(0, 0)}, true, true,
+			"ok\nsidecar: ANNOUNCED, warmed up"},
+		{"a router has heard of it", bgpctl.Status{Health: up, Sidecar: sessions(1, 2)}, true, true,
+			"ok\nsidecar: ANNOUNCED, warmed up; 1 of 2 BGP sessions up"},
+		{"no router has", bgpctl.Status{Health: up, Sidecar: sessions(0, 2)}, true, false,
+			"sidecar: ANNOUNCED, warmed up; 0 of 2 BGP sessions up"},
+		{"the sidecar warms up", bgpctl.Status{Health: up, Sidecar: bgpctl.Reply{State: bgpctl.Warmup, Reason: "the checks pass"}}, true, false,
+			"sidecar: WARMUP, the checks pass"},
+		{"the sidecar is not there", bgpctl.Status{Health: up, LinkErr: io.ErrUnexpectedEOF}, true, false,
+			"sidecar: WITHDRAWN; unexpected EOF"},
+		{"the health is still down", bgpctl.Status{}, false, false, "the checks have not passed for long enough"},
+		{"a check fails", bgpctl.Status{Health: up, Checks: failed, Sidecar: sessions(2, 2)}, true, false,
+			"check dns: EOF\nsidecar: ANNOUNCED, warmed up; 2 of 2 BGP sessions up"},
+		{"a drain", bgpctl.Status{Health: up, Draining: true}, false, false, "draining"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := ""
-			if err := readiness(tt.status, tt.announces); err != nil {
-				got = err.Error()
-			}
-			if got != tt.want {
-				t.Errorf("readiness = %q, want %q", got, tt.want)
+			if text, ready := readiness(tt.status, tt.announces); text != tt.text || ready != tt.ready {
+				t.Errorf("readiness = %q, %t; want %q, %t", text, ready, tt.text, tt.ready)
 			}
 		})
 	}

@@ -55,6 +55,7 @@ var may = map[string][]string{
 	"netsetup":             {},
 	"cmd/proxima":          anything,
 	"cmd/proxima-bgp":      anything,
+	"cmd/internal/admin":   {},
 	"cmd/internal/logging": {},
 	"cmd/internal/signals": {},
 	"test/arch":            anything,

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestMakeSocketDir(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, socket string
+		want         string // in the error; empty = none
+	}{
+		{"it is made", dir + "/new/s", ""},
+		{"it may be there", dir + "/s", ""},
+		{"the one above it is not made", dir + "/absent/new/s", "absent/new: no such file"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := makeSocketDir(tt.socket)
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("makeSocketDir = %v, want %q", err, tt.want)
+			}
+		})
+	}
+	if info, err := os.Stat(dir + "/new"); err != nil || info.Mode().Perm()&^socketDirMode != 0 || info.Mode()&fs.ModeDir == 0 {
+		t.Errorf("made %v, %v", info, err)
+	}
+}
+
+func TestCheckSocket(t *testing.T) {
+	dir := t.TempDir()
+	for _, file := range []string{"/file", "/taken"} {
+		if err := os.WriteFile(dir+file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sub := range []string{"/locked.lock", "/closed"} {
+		if err := os.Mkdir(dir+sub, 0o500); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		name, socket string
+		want         string
+	}{
+		{"a directory that is there", dir + "/s", ""},
+		{"one that can be made", dir + "/new/s", ""},
+		{"one that cannot, for want of the one above", dir + "/absent/new/s",
+			"socket: DIR/absent/new is absent and cannot be made: DIR/absent: no such file or directory"},
+		{"a file in its place", dir + "/file/s", "socket: DIR/file is not a directory"},
+		{"a file in the place of the socket", dir + "/taken", "socket: DIR/taken is there and is something else"},
+		{"a directory in the place of the lock", dir + "/locked", "socket: DIR/locked.lock is there and is something else"},
+		{"a directory of somebody else", dir + "/closed/s", "socket: DIR/closed: permission denied"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if strings.HasSuffix(tt.want, "permission denied") && os.Geteuid() == 0 {
+				t.Skip("root may write anywhere")
+			}
+			got := ""
+			if err := checkSocket(tt.socket); err != nil {
+				got = strings.ReplaceAll(err.Error(), dir, "DIR")
+			}
+			if got != tt.want {
+				t.Errorf("checkSocket = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
