@@ -396,3 +396,41 @@ func TestWalker_Trust(t *testing.T) {
 		}
 	})
 }
+
+func TestWalker_Lookup_boundsWhatAZoneCosts(t *testing.T) {
+	// Each signature comes with many wrong ones of the same key before it
+	// (KeyTrap, CVE-2023-50387), from every server and for every set.
+	flood := func(_, honest *dns.Msg, _ bool) *dns.Msg {
+		for _, section := range []*[]dns.RR{&honest.Answer, &honest.Ns} {
+			var wrong []dns.RR
+			for _, rr := range *section {
+				sig, ok := rr.(*dns.RRSIG)
+				for i := 0; ok && i < 100; i++ {
+					other := *sig
+					other.Signature = fmt.Sprintf("%04d", i) + sig.Signature[4:]
+					wrong = append(wrong, &other)
+				}
+			}
+			*section = append(wrong, *section...)
+		}
+		return honest
+	}
+	for _, q := range []string{"www.one.example. A", "no.one.example. A", "a.wild.one.example. A"} {
+		t.Run(q, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := signedInternet()
+				n.Spoof(oneAddr, flood)
+				n.Spoof(twoAddr, flood)
+				w := mustWalker(t, n, secured(n))
+				_, err := w.Lookup(t.Context(), mustQuestion(t, q), NewBudget())
+				var e *Error
+				if !errors.As(err, &e) || !e.Bogus {
+					t.Errorf("error %v", err)
+				}
+				if s := w.Stats(); s.Proofs > 10 || s.Exchanges > 15 {
+					t.Errorf("%d proofs, %d exchanges", s.Proofs, s.Exchanges)
+				}
+			})
+		})
+	}
+}
