@@ -62,6 +62,11 @@ func hostWarnings(c *config.Node, links netsetup.Links, memory uint64) []string 
 	if present, err := links.Interfaces(); err == nil && !slices.ContainsFunc(present, named) {
 		all = append(all, fmt.Sprintf("anycast.interface: %s is absent and will be made, if the kernel has dummy links", c.Anycast.Interface))
 	}
+	for _, h := range claimHolders() {
+		if h.foreign() {
+			all = append(all, fmt.Sprintf("anycast.addresses: %v, with which daemons show each other that they hold addresses", h))
+		}
+	}
 	return all
 }
 

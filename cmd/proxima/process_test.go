@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,16 +19,24 @@ import (
 	"github.com/miekg/dns"
 	"github.com/vishvananda/netlink"
 
+	"proxima/netsetup"
 	"proxima/test/netns"
 )
 
-// asProxima makes a run of the test's own binary be the program.
-const asProxima = "PROXIMA_TEST_AS_PROXIMA"
+// asProxima makes a run of the test's own binary be the program, and asSquatter
+// one that takes so many names of claims.
+const (
+	asProxima  = "PROXIMA_TEST_AS_PROXIMA"
+	asSquatter = "PROXIMA_TEST_AS_SQUATTER"
+)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProxima) != "" {
 		main()
 		os.Exit(0)
+	}
+	if names := os.Getenv(asSquatter); names != "" {
+		squat(names)
 	}
 	os.Exit(m.Run())
 }
@@ -176,7 +188,26 @@ func TestServe_startsAfterAKillAtAnyMoment(t *testing.T) {
 }
 
 func TestServe_secondProcessLeavesTheFirstAlone(t *testing.T) {
-	h := newHost(t)
+	tests := []struct {
+		name  string
+		taken int // names of claims, by another user
+	}{
+		{"with the names free", 0},
+		{"with the first name taken by another user", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHost(t)
+			if tt.taken > 0 {
+				h.squat(t, tt.taken)
+			}
+			h.secondLeavesTheFirstAlone(t)
+		})
+	}
+}
+
+func (h *host) secondLeavesTheFirstAlone(t *testing.T) {
+	t.Helper()
 	p := h.start(t, console())
 	await(t, "the node answers", h.answers)
 	other := *h
@@ -199,4 +230,74 @@ admin: {listen: ""}
 		t.Errorf("held: %s", got)
 	}
 	end(t, p)
+}
+
+// squat lets a user without privileges take names of claims.
+func (h *host) squat(t *testing.T, names int) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", asSquatter, names))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, done, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd.Stdout = done
+	if _, err := h.Start(cmd); err != nil {
+		t.Skip("cannot become another user: ", err)
+	}
+	done.Close()
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Skipf("no names were taken: %q, %v", line, err)
+	}
+}
+
+// squat is the program of that user; it never returns.
+func squat(names string) {
+	n, err := strconv.Atoi(names)
+	if err != nil {
+		os.Exit(2)
+	}
+	for i := range n {
+		if _, err := net.Listen("unix", claimName(i)); err != nil {
+			os.Exit(1)
+		}
+	}
+	fmt.Println("taken")
+	select {}
+}
+
+func TestServe_nobodyButRootKeepsItFromItsWork(t *testing.T) {
+	tests := []struct {
+		name  string
+		taken int
+	}{
+		{"who takes a name", 1},
+		{"who takes all names", maxClaims},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHost(t)
+			h.squat(t, tt.taken)
+			p := h.start(t, console())
+			await(t, "the node answers", h.answers)
+			end(t, p)
+		})
+	}
+}
+
+func TestCheck_namesWhoHasTheNameOfAClaim(t *testing.T) {
+	h := newHost(t)
+	h.squat(t, 1)
+	var warnings []string
+	if err := h.Do(func() error {
+		warnings = hostWarnings(mustParse(t, "listen: {addresses: [198.51.100.1]}\nanycast: {addresses: [198.51.100.1/32]}\n"), netsetup.Kernel(), 0)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "of user 65534 has @proxima/anycast/0") {
+		t.Errorf("warnings %q", warnings)
+	}
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -58,7 +56,7 @@ type daemon struct {
 	walker   *iterate.Walker
 	resolver *resolver.Resolver
 	upkeep   *anchor.Upkeep  // of the root's keys; nil if they are not kept up to date
-	claim    net.Listener    // see claimAddresses; nil without anycast addresses
+	claim    *claim          // nil without anycast addresses
 	setup    *netsetup.Setup // nil without anycast addresses
 	repairs  atomic.Uint64
 	server   *server.Server
@@ -158,6 +156,9 @@ func (d *daemon) holdAddresses() (err error) {
 	if d.claim, err = claimAddresses(); err != nil {
 		return err
 	}
+	if d.claim == nil {
+		d.log.Warn("anycast addresses were not claimed: others have every name", zap.Stringers("holders", claimHolders()))
+	}
 	setup, err := netsetup.New(netsetup.Options{
 		Addresses: d.c.Anycast.Addresses, Interface: d.c.Anycast.Interface, Blackholes: d.c.BGP.Prefixes, Links: d.links,
 		OnRepair: func(what string) {
@@ -171,18 +172,6 @@ func (d *daemon) holdAddresses() (err error) {
 	}
 	d.setup = setup
 	return setup.Ensure()
-}
-
-// claimAddresses makes this process the one that holds anycast addresses in
-// its network namespace: a second one, started by mistake, would take them away
-// when it ends. The claim is an abstract Unix socket (unix(7)), which belongs to
-// the network namespace and ends with the process, however that ends.
-func claimAddresses() (net.Listener, error) {
-	claim, err := net.Listen("unix", "@proxima/anycast")
-	if err != nil {
-		return nil, fmt.Errorf("another proxima holds the anycast addresses of this network namespace: %w", err)
-	}
-	return claim, nil
 }
 
 func (d *daemon) openServer() (err error) {

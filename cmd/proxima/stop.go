@@ -99,8 +99,5 @@ func (d *daemon) release() error {
 	if d.setup != nil {
 		err = d.setup.Release()
 	}
-	if d.claim != nil {
-		err = errors.Join(err, d.claim.Close())
-	}
-	return err
+	return errors.Join(err, d.claim.Close())
 }
