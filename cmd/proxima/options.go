@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"time"
 
@@ -68,12 +68,11 @@ func readHints(file string) ([]anchor.Server, error) {
 	if file == "" {
 		return anchor.Roots(), nil
 	}
-	f, err := os.Open(file)
+	text, err := config.Read(file)
 	if err != nil {
 		return nil, fmt.Errorf("recursion.root_hints: %w", err)
 	}
-	defer f.Close()
-	hints, err := anchor.ReadHints(f)
+	hints, err := anchor.ReadHints(bytes.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("recursion.root_hints: %s: %w", file, err)
 	}

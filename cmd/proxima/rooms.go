@@ -75,6 +75,7 @@ func (d *daemon) resolverRoom() prometheus.Collector {
 		total("resolver_refused", "Replies that say no by policy.", func(s stats) uint64 { return s.Refused }),
 		total("resolver_lookups", "Questions worked on.", func(s stats) uint64 { return s.Flights }),
 		total("resolver_lookup_failures", "Questions that ended with an error.", func(s stats) uint64 { return s.Failed }),
+		total("resolver_panics", "Questions that ended with a panic, each a fault in this program.", func(s stats) uint64 { return s.Panics }),
 		total("resolver_recalled_failures", "Replies that repeat a remembered failure.", func(s stats) uint64 { return s.Recalled }),
 		total("resolver_stale", "Replies made of expired answers.", func(s stats) uint64 { return s.Stale }),
 		total("resolver_late", "Replies that say no because time ran out.", func(s stats) uint64 { return s.Late }),
