@@ -18,8 +18,8 @@ import (
 var exampleAt = []netip.Addr{netip.MustParseAddr("203.0.113.53"), netip.MustParseAddr("2001:db8:a::53")}
 
 // mustInternet serves the root, on the root servers' own addresses, and the
-// zone example. on the host.
-func mustInternet(t *testing.T, h *netns.Host) {
+// zone example., which it returns, on the host. Nothing is signed.
+func mustInternet(t *testing.T, h *netns.Host) (*sim.Internet, *sim.Zone) {
 	t.Helper()
 	n := sim.New(1)
 	var root strings.Builder
@@ -42,10 +42,11 @@ func mustInternet(t *testing.T, h *netns.Host) {
 	for i := range 12 {
 		fmt.Fprintf(&example, "*.long 300 TXT \"%d %s\"\n", i, strings.Repeat("too long for UDP. ", 12))
 	}
-	n.Zone("example.", example.String(), exampleAt...)
+	zone := n.Zone("example.", example.String(), exampleAt...)
 	for _, a := range all {
 		mustServe(t, h, n, a)
 	}
+	return n, zone
 }
 
 func writeAddresses(text *strings.Builder, owner string, addrs []netip.Addr) {
