@@ -2,7 +2,7 @@
 # Needs the base image and a Go module proxy, nothing else; the classic builder
 # and BuildKit make the same of it.
 FROM golang:1.26 AS build
-ARG GOPROXY=https://proxy.golang.org
+ARG GOPROXY
 ARG VERSION=unknown
 ENV CGO_ENABLED=0 GOTOOLCHAIN=local
 WORKDIR /src
