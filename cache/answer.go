@@ -2,10 +2,11 @@ package cache
 
 import (
 	"encoding/binary"
-	"fmt"
-	"slices"
+	"math"
+	"sync/atomic"
 	"time"
 
+	"proxima/clock"
 	"proxima/wire"
 )
 
@@ -19,13 +20,8 @@ const (
 	Dead               // not served
 )
 
-// staleTTL is the TTL, in seconds, of the records of a Stale answer. Not
-// configurable: RFC 8767 section 4 recommends 30.
-const staleTTL = 30
-
-// answerOctets is the memory of an Answer without what it points to, as the
-// allocator rounds it. A test compares it with the struct.
-const answerOctets = 192
+// String returns the state's name in lower case.
+func (s State) String() string { return [...]string{"fresh", "stale", "dead"}[s] }
 
 // A Security says what is proven of an answer, RFC 4035 section 4.3.
 type Security uint8
@@ -35,9 +31,14 @@ const (
 	Insecure Security = iota // nothing
 	Secure                   // all of it
 	Bogus                    // that it is wrong: the answer says SERVFAIL, and why
+	Unproven                 // nothing, for want of a reply: the answer says SERVFAIL, and why
 )
 
-// A Meta is what an answer's message does not say of it.
+// String returns the word for it, in lower case.
+func (s Security) String() string { return [...]string{"insecure", "secure", "bogus", "unproven"}[s] }
+
+// A Meta is what an answer's message does not say of it. Spans count in whole
+// seconds, rounded up.
 type Meta struct {
 	At    time.Time     // when it was learned
 	TTL   time.Duration // its life if no record says one: of a failure
@@ -48,218 +49,124 @@ type Meta struct {
 }
 
 // An Answer is a complete reply, less its OPT record, together with the places
-// of its TTLs and its times. It never changes after NewAnswer.
+// of its TTLs and its times. It never changes after NewAnswer, but for one flag
+// that no reply shows: whether somebody has claimed it, see Claim.
+//
+// It is the head of a block of memory, and has no pointers, so that the garbage
+// collector looks at none of millions. Behind the head come the parts, see
+// octets.
 type Answer struct {
-	key         []byte // see appendKey
-	full        packet
-	plain       packet // full for clients that did not set DO
-	body        int    // offset of the first octet after the question, in both
-	at          time.Time
-	life, stale time.Duration
-	ede         *wire.EDE
-	typ, class  uint16
-	rcode       uint16
+	at          instant // when it was learned
+	life, stale uint32  // seconds, see span
+	claimed     atomic.Bool
+	units       uint16 // the memory of the block, in units of unitOctets
+	full        uint16 // octets of the message
+	shared      uint16 // octets at its beginning that the plain message has, too
+	tail        uint16 // octets that the plain message has instead of the others
+	ttls        uint16 // TTLs of the message
+	sharedTTLs  uint16 // those of them that are in its shared octets
+	tailTTLs    uint16 // TTLs of the plain message that are in its tail
+	reason      uint16 // octets of the EDE; 0 = there is none
+	name        uint8  // octets of the name asked for
 	security    Security
 }
 
-// A packet is a message and the offsets of the TTL fields in it.
-type packet struct {
-	msg  []byte
-	ttls []uint16
+// An instant is a moment as answers keep it: nanoseconds by clock.Count.
+type instant int64
+
+func instantOf(t time.Time) instant { return instant(clock.Count(t)) }
+
+// since returns how much later now is than at. What is too long to be said is
+// the longest that can be.
+func (at instant) since(now instant) time.Duration {
+	d := now - at
+	switch {
+	case now > at && d < 0:
+		return math.MaxInt64
+	case now < at && d > 0:
+		return math.MinInt64
+	}
+	return time.Duration(d)
 }
 
-// NewAnswer makes an answer of msg: a complete reply with one question and no
-// OPT record. It takes ownership of msg. The answer lives as long as the least
-// TTL among its answer and authority records, or m.TTL if there are none.
-// A life of nothing is for the transaction in progress only (RFC 2181 section
-// 8), so such an answer is never stale either.
-func NewAnswer(msg []byte, m Meta) (*Answer, error) {
-	var room [64]wire.Record
-	records, ok := wire.AppendRecords(room[:0], msg)
-	if !ok {
-		return nil, fmt.Errorf("cache: message of %d octets is malformed", len(msg))
+// span returns the duration of so many seconds. The most that a field holds, 136
+// years, stands for all that is longer.
+func span(seconds uint32) time.Duration {
+	if seconds == math.MaxUint32 {
+		return math.MaxInt64
 	}
-	if n := binary.BigEndian.Uint16(msg[4:]); n != 1 {
-		return nil, fmt.Errorf("cache: message has %d questions, want 1", n)
-	}
-	end, _ := wire.SkipName(msg, wire.HeaderLen)
-	a := &Answer{
-		body:  end + 4,
-		at:    m.At,
-		life:  m.TTL,
-		stale: m.Stale,
-		ede:   m.EDE,
-		typ:   binary.BigEndian.Uint16(msg[end:]),
-		class: binary.BigEndian.Uint16(msg[end+2:]),
-		rcode: uint16(msg[3] & 15),
-
-		security: m.Security,
-	}
-	name := msg[wire.HeaderLen:end]
-	a.key = appendKey(slices.Grow([]byte(nil), len(name)+4), name, a.typ, a.class)
-	if ttl, ok := leastTTL(msg, records); ok {
-		a.life = time.Duration(ttl) * time.Second
-	}
-	if a.life <= 0 {
-		a.life, a.stale = 0, 0
-	}
-	if err := a.setPackets(msg, records); err != nil {
-		return nil, err
-	}
-	return a, nil
+	return time.Duration(seconds) * time.Second
 }
 
-// setPackets makes full and plain, which share memory unless they differ.
-func (a *Answer) setPackets(msg []byte, records []wire.Record) error {
-	if slices.ContainsFunc(records, func(r wire.Record) bool { return r.Type == wire.TypeOPT }) {
-		return fmt.Errorf("cache: message has an OPT record")
+// secondsOf is the inverse of span. It rounds up.
+func secondsOf(d time.Duration) uint32 {
+	s := d / time.Second
+	if d%time.Second > 0 {
+		s++
 	}
-	var ok bool
-	if a.full, ok = copyPacket(msg, records); !ok {
-		return fmt.Errorf("cache: message of %d octets has malformed data", len(msg))
-	}
-	a.plain = a.full
-	kept := slices.DeleteFunc(slices.Clone(records), func(r wire.Record) bool { return a.authenticates(r.Type) })
-	if len(kept) == len(records) {
-		return nil
-	}
-	if plain, ok := copyPacket(msg, kept); ok { // else it outgrew a message: rather signatures than nothing
-		a.plain = plain
-	}
-	return nil
-}
-
-// authenticates tells whether records of this type are only for clients that
-// set DO: the types of RFC 4035 section 3.2.1, except the one asked for.
-func (a *Answer) authenticates(typ uint16) bool {
-	switch typ {
-	case wire.TypeRRSIG, wire.TypeNSEC, wire.TypeNSEC3:
-		return typ != a.typ
-	}
-	return false
-}
-
-// leastTTL is the least TTL, in seconds, among the answer and authority
-// records, if there are any.
-func leastTTL(msg []byte, records []wire.Record) (least uint32, ok bool) {
-	for _, r := range records {
-		if r.Section == wire.Additional {
-			continue
-		}
-		ttl := readTTL(msg[r.TTL:])
-		if !ok || ttl < least {
-			least, ok = ttl, true
-		}
-	}
-	return least, ok
-}
-
-// readTTL reads a TTL field. One with its top bit set counts as 0, RFC 2181
-// section 8.
-func readTTL(field []byte) uint32 {
-	ttl := binary.BigEndian.Uint32(field)
-	if ttl > 1<<31-1 {
-		return 0
-	}
-	return ttl
+	return uint32(min(max(s, 0), math.MaxUint32))
 }
 
 // Name returns the name asked for, in wire form and lower case. Read only.
-func (a *Answer) Name() []byte { return a.key[:len(a.key)-4] }
+func (a *Answer) Name() []byte { return a.octets()[wire.HeaderLen:][:a.name] }
+
+// key returns what the answer is found by, see appendKey: it stands in the
+// question, which is kept in lower case.
+func (a *Answer) key() []byte { return a.octets()[wire.HeaderLen:a.body()] }
+
+// body is the offset of the first octet after the question.
+func (a *Answer) body() int { return wire.HeaderLen + int(a.name) + 4 }
 
 // Type returns the type asked for.
-func (a *Answer) Type() uint16 { return a.typ }
+func (a *Answer) Type() uint16 { return binary.BigEndian.Uint16(a.octets()[a.body()-4:]) }
 
 // Class returns the class asked for.
-func (a *Answer) Class() uint16 { return a.class }
+func (a *Answer) Class() uint16 { return binary.BigEndian.Uint16(a.octets()[a.body()-2:]) }
 
 // Rcode returns the response code.
-func (a *Answer) Rcode() uint16 { return a.rcode }
+func (a *Answer) Rcode() uint16 { return uint16(a.octets()[3] & 15) }
 
 // Security returns what is proven of the answer.
 func (a *Answer) Security() Security { return a.security }
 
-// EDE returns what is sent with every reply that is made of the answer, or nil.
-func (a *Answer) EDE() *wire.EDE { return a.ede }
-
 // Packet returns the message that the answer is made of, with its TTLs as they
-// were learned. Read only.
-func (a *Answer) Packet() []byte { return a.full.msg }
+// were learned and its question in lower case. Read only.
+func (a *Answer) Packet() []byte { return a.octets()[:a.full:a.full] }
+
+// endingPart is the part of an answer's life, its last, that makes it worth
+// having a newer one: a tenth, as Unbound and PowerDNS have it.
+const endingPart = 10
+
+// Ending reports whether no more than a tenth of the answer's life is left.
+func (a *Answer) Ending(at time.Time) bool {
+	life := a.Life()
+	return a.at.since(instantOf(at)) >= life-life/endingPart
+}
+
+// Claim is true for the first caller and no other. Who has claimed the answer
+// sees to it that a newer one comes. The claim ends with the answer.
+func (a *Answer) Claim() bool { return !a.claimed.Load() && a.claimed.CompareAndSwap(false, true) }
+
+// Life returns how long the answer lives, from when it was learned.
+func (a *Answer) Life() time.Duration { return span(a.life) }
 
 // Expires returns the end of the answer's life.
-func (a *Answer) Expires() time.Time { return a.at.Add(a.life) }
+func (a *Answer) Expires() time.Time { return clock.Counted(time.Duration(a.at)).Add(a.Life()) }
 
 // State returns what the answer is worth at a moment.
-func (a *Answer) State(at time.Time) State {
-	switch over := at.Sub(a.at) - a.life; {
-	case over < 0:
+func (a *Answer) State(at time.Time) State { return a.worth(a.at.since(instantOf(at))) }
+
+// worth is State for an age.
+func (a *Answer) worth(age time.Duration) State {
+	switch life := a.Life(); {
+	case age < life:
 		return Fresh
-	case over < a.stale:
+	case age-life < span(a.stale):
 		return Stale
 	}
 	return Dead
 }
 
 // Size returns the octets of memory that the answer occupies, with what the
-// allocator adds to each of its parts.
-func (a *Answer) Size() int {
-	n := answerOctets + cap(a.key) + a.full.size()
-	if &a.plain.msg[0] != &a.full.msg[0] {
-		n += a.plain.size()
-	}
-	if a.ede != nil {
-		n += 32 + len(a.ede.Text)
-	}
-	return n
-}
-
-// size is the memory of a packet. What is smaller than 16 octets shares as
-// many with something else, which may be long gone.
-func (p packet) size() int { return cap(p.msg) + max(16, 2*cap(p.ttls)) }
-
-// AppendReply appends the reply to q as of at, with OPT last if q had one, and
-// returns the extended slice. It keeps neither dst nor q. q must ask what the
-// answer answers, in any letter case: owners that are compressed to the
-// question show the client's. TTLs, in seconds, are reduced by the answer's
-// age and never below 0; a Stale answer gets staleTTL instead.
-func (a *Answer) AppendReply(dst []byte, q *wire.Query, at time.Time) []byte {
-	start := len(dst)
-	p := &a.plain
-	if q.DO {
-		p = &a.full
-	}
-	dst = wire.AppendHead(dst, q, a.rcode)
-	copy(dst[start+6:], p.msg[6:wire.HeaderLen])
-	dst = append(dst, p.msg[a.body:]...)
-
-	stale := a.State(at) == Stale
-	if a.security == Secure && (q.AD || q.DO) && !stale {
-		dst[start+3] |= wire.MaskAD
-	}
-	age := max(0, int64(at.Sub(a.at)/time.Second))
-	for _, off := range p.ttls {
-		ttl := uint32(staleTTL)
-		if !stale {
-			ttl = uint32(max(0, int64(binary.BigEndian.Uint32(p.msg[off:]))-age))
-		}
-		binary.BigEndian.PutUint32(dst[start+int(off):], ttl)
-	}
-	return wire.AppendOPT(dst, start, q, a.rcode, a.reason(stale))
-}
-
-// What is said of a stale answer that has nothing else to say.
-var (
-	staleAnswer   = &wire.EDE{Code: wire.EDEStaleAnswer}
-	staleNXDomain = &wire.EDE{Code: wire.EDEStaleNXDomain}
-)
-
-// reason is the extended error that goes with a reply.
-func (a *Answer) reason(stale bool) *wire.EDE {
-	switch {
-	case a.ede != nil || !stale:
-		return a.ede
-	case a.rcode == wire.RcodeNXDomain:
-		return staleNXDomain
-	}
-	return staleAnswer
-}
+// allocator adds.
+func (a *Answer) Size() int { return int(a.units) * unitOctets }

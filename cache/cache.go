@@ -6,7 +6,8 @@
 // without a lock, and AppendReply makes of it the reply to each client that
 // asks: its ID, letter case and flags, and TTLs less the answer's age. When
 // memory runs short, answers leave: first what is dead, then what nobody asked
-// for again, so that a flood of random names flushes only itself.
+// for again, so that a flood of random names flushes only itself. Who comes back
+// soon after that was no part of the flood, and stays.
 package cache
 
 import (
@@ -15,7 +16,6 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"sync/atomic"
-	"time"
 
 	"proxima/wire"
 )
@@ -34,9 +34,10 @@ const (
 // CVE-2026-33258).
 const maxAnswer = 16 << 10
 
-// octetsPerSlot is the memory for which the cache has one slot. Most answers
-// take 400 octets or more, so slots are spare and memory is what runs out.
-const octetsPerSlot = 256
+// octetsPerSlot is the memory for which the cache has one slot. Few answers take
+// less than 96 octets with their slot, and most 200 or more, so slots are spare
+// and memory is what runs out.
+const octetsPerSlot = 128
 
 // probation is how many answers are looked at in vain for one that was never
 // used before used ones must make room. 16, not configurable: when all else is
@@ -60,6 +61,7 @@ type Cache struct {
 	// immutable after New
 	seed  maphash.Seed
 	sets  []set
+	past  ghosts
 	limit int64 // octets of all answers
 
 	octets    atomic.Int64 // of all answers, and of those about to be stored
@@ -89,11 +91,9 @@ func New(o Options) (*Cache, error) {
 		return nil, fmt.Errorf("cache: Memory is %d octets, want %d to %d", o.Memory, minMemory, int64(maxMemory))
 	}
 	sets := o.Memory / (octetsPerSlot * slotsPerSet)
-	return &Cache{
-		seed:  maphash.MakeSeed(),
-		sets:  make([]set, sets),
-		limit: o.Memory - sets*setOctets,
-	}, nil
+	c := &Cache{seed: maphash.MakeSeed(), sets: make([]set, sets), past: newGhosts(sets * slotsPerSet)}
+	c.limit = o.Memory - c.tables()
+	return c, nil
 }
 
 // Get returns the answer for a name in wire form and any letter case, whatever
@@ -116,26 +116,30 @@ func (c *Cache) Get(name []byte, typ, class uint16) *Answer {
 // answer that cannot be stored only makes forget.
 func (c *Cache) Put(a *Answer) {
 	c.puts.Add(1)
-	s, tag := c.place(a.key)
+	key := a.key()
+	s, tag := c.place(key)
 	if a.life == 0 || a.Size() > maxAnswer {
 		c.refused.Add(1)
-		c.release(s.remove(a.key, tag))
+		c.release(s.remove(key, tag))
 		return
 	}
 	c.octets.Add(int64(a.Size()))
 	c.entries.Add(1)
 	for c.octets.Load() > c.limit && c.makeRoom(a.at) {
 	}
-	old, evicted := s.put(a, tag)
-	c.release(old)
-	if evicted {
-		c.evictions.Add(1)
+	if old, was := s.put(a, tag, c.past.known(tag)); was == empty {
+		c.release(old)
+	} else {
+		c.bury(old, was)
 	}
 }
 
+// tables are the octets of what is not answers.
+func (c *Cache) tables() int64 { return int64(len(c.sets))*setOctets + int64(len(c.past))*ghostOctets }
+
 // Stats returns the numbers of this moment.
 func (c *Cache) Stats() Stats {
-	tables := int64(len(c.sets)) * setOctets
+	tables := c.tables()
 	return Stats{
 		Entries:   c.entries.Load(),
 		Bytes:     c.octets.Load() + tables,
@@ -148,7 +152,7 @@ func (c *Cache) Stats() Stats {
 
 // makeRoom evicts one answer: of the next sets, the first that has one to
 // spare. It is false if no set has any answer.
-func (c *Cache) makeRoom(at time.Time) bool {
+func (c *Cache) makeRoom(now instant) bool {
 	seen := 0
 	for step := range maxSteps + len(c.sets) {
 		atMost := neverUsed
@@ -159,10 +163,9 @@ func (c *Cache) makeRoom(at time.Time) bool {
 			atMost = onceUsed
 		}
 		s := &c.sets[c.hand.Add(1)%uint64(len(c.sets))]
-		a, n := s.evict(at, atMost)
+		a, was, n := s.evict(now, atMost)
 		if a != nil {
-			c.release(a)
-			c.evictions.Add(1)
+			c.bury(a, was)
 			return true
 		}
 		seen += n
@@ -176,6 +179,17 @@ func (c *Cache) release(a *Answer) {
 		c.octets.Add(-int64(a.Size()))
 		c.entries.Add(-1)
 	}
+}
+
+// bury releases an answer that was evicted, and remembers it if it was for want
+// of a second question.
+func (c *Cache) bury(a *Answer, was rank) {
+	c.evictions.Add(1)
+	if was == neverUsed {
+		_, tag := c.place(a.key())
+		c.past.note(tag)
+	}
+	c.release(a)
 }
 
 // place returns the set for a key, and the tag by which its slot is known.

@@ -3,6 +3,7 @@ package cache
 import (
 	"encoding/binary"
 	"slices"
+	"sync"
 
 	"proxima/wire"
 )
@@ -11,51 +12,102 @@ import (
 // 14 bits, RFC 1035 section 4.1.4.
 const farthest = 1 << 14
 
-// A copier copies records from one message to another. Names that were
-// compressed in the first stay so in the second, and nothing is compressed that
-// was not: the copier knows where each label went that it has written, and
-// spells out a label whose place was left behind.
+// A packet is a message and the offsets of the TTL fields in it.
+type packet struct {
+	msg  []byte
+	ttls []uint16
+}
+
+// A copier makes of a message what an Answer keeps of it: the full message, and
+// the plain one for clients that did not set DO. It copies records from one
+// message to another. Names that were compressed in the first stay so in the
+// second, and nothing is compressed that was not: the copier knows where each
+// label went that it has written, and spells out a label whose place was left
+// behind. Its memory is used again.
 type copier struct {
-	from  []byte
-	to    []byte
-	ttls  []uint16
-	moved []uint16 // for the offset of a label in from, its offset in to; 0 = none
+	from    []byte
+	records []wire.Record // the index of from
+	moved   []uint16      // for the offset of a label in from, its offset in to; 0 = none
+
+	full, plain packet
+	to          *packet // that of both which is being written
+	shared      int     // octets after the header with which both begin
+	sharedTTLs  int     // TTLs in those
 }
 
-// copyPacket copies the header, the question and these records of msg, whose
-// index they are. It is false if a name in the data of a record is unsound or
-// the copy outgrows a message. TTLs with the top bit become 0.
-func copyPacket(msg []byte, records []wire.Record) (packet, bool) {
-	c := copier{
-		from:  msg,
-		to:    make([]byte, wire.HeaderLen, len(msg)),
-		ttls:  make([]uint16, 0, len(records)),
-		moved: make([]uint16, len(msg)),
-	}
-	copy(c.to, msg[:6])
-	end, _ := wire.SkipName(msg, wire.HeaderLen)
-	c.name(wire.HeaderLen)
-	c.to = append(c.to, msg[end:end+4]...)
-	for _, r := range records {
-		if !c.record(r) {
-			return packet{}, false
-		}
-	}
-	return packet{msg: slices.Clone(c.to), ttls: slices.Clone(c.ttls)}, true
-}
+var copiers = sync.Pool{New: func() any { return new(copier) }}
 
-// record copies one record and counts it in its section.
-func (c *copier) record(r wire.Record) bool {
-	c.name(r.Start)
-	fixed := len(c.to)
-	c.to = append(c.to, c.from[r.TTL-4:r.RData]...)
-	binary.BigEndian.PutUint32(c.to[fixed+4:], readTTL(c.from[r.TTL:]))
-	if !c.rdata(r) || len(c.to) > wire.MaxMessage {
+// copy writes full and plain. It is false if a name in the data of a record is
+// unsound or the copy outgrows a message.
+func (c *copier) copy(typ uint16) bool {
+	first := slices.IndexFunc(c.records, func(r wire.Record) bool { return authenticates(r.Type, typ) })
+	if first < 0 {
+		first = len(c.records)
+	}
+	c.begin(&c.full)
+	if !c.append(c.records[:first]) {
 		return false
 	}
-	c.ttls = append(c.ttls, uint16(fixed+4))
-	binary.BigEndian.PutUint16(c.to[fixed+8:], uint16(len(c.to)-fixed-10))
-	count := c.to[4+2*int(r.Section):]
+	c.shared, c.sharedTTLs = len(c.full.msg), len(c.full.ttls)
+	c.plain.msg = append(c.plain.msg[:0], c.full.msg...)
+	c.plain.ttls = append(c.plain.ttls[:0], c.full.ttls...)
+	rest := c.records[first:]
+	if !c.append(rest) {
+		return false
+	}
+	if !slices.ContainsFunc(rest, func(r wire.Record) bool { return !authenticates(r.Type, typ) }) {
+		return true
+	}
+	// A label that first stood in what is left out moves, and so do those that
+	// come after it: all is to be written once more.
+	c.begin(&c.plain)
+	if !c.append(slices.DeleteFunc(c.records, func(r wire.Record) bool { return authenticates(r.Type, typ) })) {
+		c.plain = packet{append(c.plain.msg[:0], c.full.msg...), append(c.plain.ttls[:0], c.full.ttls...)}
+		c.shared, c.sharedTTLs = len(c.full.msg), len(c.full.ttls) // rather signatures than nothing
+	}
+	return true
+}
+
+// begin starts a message with the header, the question in lower case and no
+// records yet.
+func (c *copier) begin(to *packet) {
+	c.to = to
+	c.moved = slices.Grow(c.moved[:0], len(c.from))[:len(c.from)]
+	clear(c.moved)
+	to.msg, to.ttls = append(to.msg[:0], c.from[:6]...), to.ttls[:0]
+	to.msg = append(to.msg, 0, 0, 0, 0, 0, 0)
+	c.name(wire.HeaderLen)
+	end := len(to.msg)
+	for i, octet := range to.msg[wire.HeaderLen:] {
+		to.msg[wire.HeaderLen+i] = wire.Lower(octet)
+	}
+	to.msg = append(to.msg, c.from[end:end+4]...)
+}
+
+// append copies records.
+func (c *copier) append(records []wire.Record) bool {
+	for _, r := range records {
+		if !c.record(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// record copies one record and counts it in its section. A TTL with the top bit
+// becomes 0.
+func (c *copier) record(r wire.Record) bool {
+	to := c.to
+	c.name(r.Start)
+	fixed := len(to.msg)
+	to.msg = append(to.msg, c.from[r.TTL-4:r.RData]...)
+	binary.BigEndian.PutUint32(to.msg[fixed+4:], readTTL(c.from[r.TTL:]))
+	if !c.rdata(r) || len(to.msg) > wire.MaxMessage {
+		return false
+	}
+	to.ttls = append(to.ttls, uint16(fixed+4))
+	binary.BigEndian.PutUint16(to.msg[fixed+8:], uint16(len(to.msg)-fixed-10))
+	count := to.msg[4+2*int(r.Section):]
 	binary.BigEndian.PutUint16(count, binary.BigEndian.Uint16(count)+1)
 	return true
 }
@@ -73,7 +125,7 @@ func (c *copier) rdata(r wire.Record) bool {
 	if off > r.End {
 		return false
 	}
-	c.to = append(c.to, c.from[r.RData:off]...)
+	c.to.msg = append(c.to.msg, c.from[r.RData:off]...)
 	for range l.names {
 		next, ok := wire.SkipName(c.from, off)
 		if !ok || next > r.End {
@@ -82,7 +134,7 @@ func (c *copier) rdata(r wire.Record) bool {
 		c.name(off)
 		off = next
 	}
-	c.to = append(c.to, c.from[off:r.End]...)
+	c.to.msg = append(c.to.msg, c.from[off:r.End]...)
 	return true
 }
 
@@ -92,18 +144,18 @@ func (c *copier) name(off int) {
 		n := int(c.from[off])
 		switch {
 		case n == 0:
-			c.to = append(c.to, 0)
+			c.to.msg = append(c.to.msg, 0)
 			return
 		case n >= 0xC0:
 			off = (n&0x3F)<<8 | int(c.from[off+1])
 			continue
 		case c.moved[off] != 0:
-			c.to = append(c.to, 0xC0|byte(c.moved[off]>>8), byte(c.moved[off]))
+			c.to.msg = append(c.to.msg, 0xC0|byte(c.moved[off]>>8), byte(c.moved[off]))
 			return
-		case len(c.to) < farthest:
-			c.moved[off] = uint16(len(c.to))
+		case len(c.to.msg) < farthest:
+			c.moved[off] = uint16(len(c.to.msg))
 		}
-		c.to = append(c.to, c.from[off:off+1+n]...)
+		c.to.msg = append(c.to.msg, c.from[off:off+1+n]...)
 		off += 1 + n
 	}
 }

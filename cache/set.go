@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // slotsPerSet is how many answers share a set, and setOctets what a set takes:
 // two cache lines, so that a hit reads those, the answer and no more.
 const (
-	slotsPerSet = 8
+	slotsPerSet = 9
 	setOctets   = 128
 )
 
@@ -24,7 +23,6 @@ type set struct {
 	used  atomic.Uint32 // bit i: the answer in slot i was used; readers set it
 	tags  [slotsPerSet]atomic.Uint32
 	slots [slotsPerSet]atomic.Pointer[Answer]
-	_     [setOctets - 16 - 12*slotsPerSet]byte
 }
 
 // A rank says how dear the answer in a slot is. The least dear is evicted, and
@@ -45,7 +43,7 @@ func (s *set) find(key []byte, tag uint32) (slot int, a *Answer) {
 		if s.tags[i].Load() != tag {
 			continue
 		}
-		if a := s.slots[i].Load(); a != nil && bytes.Equal(a.key, key) {
+		if a := s.slots[i].Load(); a != nil && bytes.Equal(a.key(), key) {
 			return i, a
 		}
 	}
@@ -62,22 +60,54 @@ func (s *set) use(slot int) {
 
 // put stores a in the slot of the answer that it replaces, else in an empty
 // one, else in that of an answer that is evicted. It returns the answer that
-// was there.
-func (s *set) put(a *Answer, tag uint32) (old *Answer, evicted bool) {
+// was there, and what it was when it was evicted, else empty. A known answer is
+// in use from the start.
+func (s *set) put(a *Answer, tag uint32, known bool) (old *Answer, was rank) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	slot, old := s.find(a.key, tag)
+	slot, old := s.find(a.key(), tag)
 	if old == nil {
-		var r rank
-		if slot, r, _ = s.least(a.at, empty); r == inUse {
+		if slot, was, _ = s.least(a.at, empty); was == inUse {
 			s.fade()
 		}
 		old = s.clear(slot)
-		evicted = old != nil
 	}
 	s.slots[slot].Store(a)
 	s.tags[slot].Store(tag)
-	return old, evicted
+	if known {
+		s.use(slot)
+	}
+	return old, was
+}
+
+// add stores a in an empty slot, if there is one, and nothing for its key.
+func (s *set) add(a *Answer, tag uint32, used bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slot, was, _ := s.least(a.at, empty)
+	if _, there := s.find(a.key(), tag); there != nil || was != empty {
+		return false
+	}
+	s.slots[slot].Store(a)
+	s.tags[slot].Store(tag)
+	if used {
+		s.use(slot)
+	}
+	return true
+}
+
+// all returns the answers of the set that somebody has asked for again, or those
+// that nobody has. Other slots are nil.
+func (s *set) all(used bool) (some [slotsPerSet]*Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	marked := s.used.Load() | s.once
+	for i := range s.slots {
+		if marked>>i&1 == 1 == used {
+			some[i] = s.slots[i].Load()
+		}
+	}
+	return some
 }
 
 // remove empties the slot of the answer for key, and returns it.
@@ -92,35 +122,35 @@ func (s *set) remove(key []byte, tag uint32) *Answer {
 }
 
 // evict empties the slot of the least dear answer, if its rank is atMost or
-// less, and returns it; else nil. It tells how many answers it saw. If even
-// onceUsed is not to be had, the marks fade, so that it may be next time.
-func (s *set) evict(at time.Time, atMost rank) (a *Answer, seen int) {
+// less, and returns it with its rank; else nil. It tells how many answers it saw.
+// If even onceUsed is not to be had, the marks fade, so that it may be next time.
+func (s *set) evict(now instant, atMost rank) (a *Answer, was rank, seen int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	slot, r, seen := s.least(at, isDead)
-	if r == inUse && atMost >= onceUsed {
+	slot, was, seen := s.least(now, isDead)
+	if was == inUse && atMost >= onceUsed {
 		s.fade()
 	}
-	if seen == 0 || r > atMost {
-		return nil, seen
+	if seen == 0 || was > atMost {
+		return nil, empty, seen
 	}
-	return s.clear(slot), seen
+	return s.clear(slot), was, seen
 }
 
 // least returns the slot of the least dear answer whose rank is atLeast or
 // more, and how many of those there are.
-func (s *set) least(at time.Time, atLeast rank) (slot int, least rank, seen int) {
-	var first time.Time
+func (s *set) least(now instant, atLeast rank) (slot int, least rank, seen int) {
+	var first instant
 	for i := range s.slots {
-		r := s.rank(i, at)
+		r := s.rank(i, now)
 		if r < atLeast {
 			continue
 		}
-		var learned time.Time
+		var learned instant
 		if r > empty {
 			learned = s.slots[i].Load().at
 		}
-		if seen == 0 || r < least || r == least && learned.Before(first) {
+		if seen == 0 || r < least || r == least && learned < first {
 			slot, least, first = i, r, learned
 		}
 		seen++
@@ -129,13 +159,13 @@ func (s *set) least(at time.Time, atLeast rank) (slot int, least rank, seen int)
 }
 
 // rank returns the rank of what is in a slot.
-func (s *set) rank(slot int, at time.Time) rank {
+func (s *set) rank(slot int, now instant) rank {
 	bit := uint32(1) << slot
 	a := s.slots[slot].Load()
 	switch {
 	case a == nil:
 		return empty
-	case a.State(at) == Dead:
+	case a.worth(a.at.since(now)) == Dead:
 		return isDead
 	case s.used.Load()&bit != 0:
 		return inUse

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,6 +88,9 @@ var trustAnchor = kind[string]{`a record like ". IN DS 20326 8 2 E06D…", a DNS
 		words := strings.Fields(text)
 		if len(words) == 1 {
 			return filePath.parse(text)
+		}
+		if len(words) > 1 && isNumber(words[1], 31) { // a TTL, as dig prints it, means nothing
+			words = slices.Delete(words, 1, 2)
 		}
 		if len(words) < 7 || !strings.EqualFold(words[1], "IN") {
 			return "", refused

@@ -21,10 +21,6 @@ type Node struct {
 	Admin     Admin
 	Control   Control
 	Log       Log
-
-	// Warnings names keys of the file that this version accepts but does not
-	// act on. It is nil if there are none.
-	Warnings []Problem
 }
 
 // Identity is the section node.
@@ -54,9 +50,17 @@ type Upstream struct {
 // Recursion is the section recursion.
 type Recursion struct {
 	RootHints         string // path, empty = built in
+	LocalRoot         LocalRoot
 	QNAMEMinimization string // off, relaxed or strict
 	Forward           []Zone
 	Stub              []Zone
+}
+
+// LocalRoot is the section local_root of recursion. If both are empty, no copy
+// of the root is kept.
+type LocalRoot struct {
+	File    string           // path
+	Servers []netip.AddrPort // that let others copy the root
 }
 
 // A Zone has servers of its own, which are asked instead of those that the
@@ -65,14 +69,11 @@ type Zone struct {
 	Zone    string // in lower case, with the final dot
 	Servers []netip.AddrPort
 	First   bool // of forward only: walk if these servers fail
-}
 
-// Cache is the section cache.
-type Cache struct {
-	Memory int64 // octets
-	Stale  time.Duration
-	MinTTL time.Duration
-	MaxTTL time.Duration
+	Minimize  bool // of stub only: ask them as qname_minimization says, and not for whole names
+	MixedCase bool // vary the letter case of the names that they are asked
+	TCP       bool // ask them over TCP alone
+	Validate  bool // validate the zone and what is below, as elsewhere
 }
 
 // Access is the section access.
@@ -131,7 +132,6 @@ func ParseNode(file string, text []byte) (*Node, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	n.Warnings = r.warnings
 	return n, nil
 }
 
@@ -177,13 +177,7 @@ func (n *Node) fields() []field {
 			list("deny", &n.Upstream.Deny, maxAllowed, prefix)),
 		n.Recursion.field(),
 		n.DNSSEC.field(),
-		section("cache",
-			one("memory", &n.Cache.Memory, size("1MiB to 1TiB", 1<<20, 1<<40)),
-			// RFC 8767 section 4 suggests one to three days; a week is where it caps a TTL.
-			one("stale", &n.Cache.Stale, duration(0, 168*time.Hour)),
-			// More than an hour would hide changes that owners of names announced.
-			one("min_ttl", &n.Cache.MinTTL, duration(0, time.Hour)),
-			one("max_ttl", &n.Cache.MaxTTL, duration(time.Second, 168*time.Hour))),
+		n.Cache.field(),
 		section("access", list("allow", &n.Access.Allow, maxAllowed, prefix)),
 		section("health",
 			// A lease lasts 10 s at most, which must leave room for failures.
@@ -198,8 +192,7 @@ func (n *Node) fields() []field {
 			one("lease", &n.BGP.Lease, duration(time.Second, 10*time.Second)),
 			one("drain", &n.BGP.Drain, duration(0, time.Hour))),
 		section("admin", one("listen", &n.Admin.Listen, orEmpty(addressPort))),
-		section("control", idle("this version has no control socket",
-			one("socket", &n.Control.Socket, orEmpty(socketPath)))),
+		section("control", one("socket", &n.Control.Socket, orEmpty(socketPath))),
 		section("log", one("level", &n.Log.Level, logLevel)),
 	}
 }
@@ -209,14 +202,22 @@ func (c *Recursion) field() field {
 		return []field{
 			one("zone", &z.Zone, zoneName),
 			list("servers", &z.Servers, maxServers, nameserver),
+			one("mixed_case", &z.MixedCase, boolean),
+			one("tcp", &z.TCP, boolean),
+			one("validate", &z.Validate, boolean),
 		}
 	}
 	forward := func(z *Zone) []field { return append(zone(z), one("first", &z.First, boolean)) }
+	stub := func(z *Zone) []field { return append(zone(z), one("minimize", &z.Minimize, boolean)) }
+	start := Zone{Minimize: true, MixedCase: true, Validate: true}
 	return section("recursion",
 		one("root_hints", &c.RootHints, orEmpty(filePath)),
+		section("local_root",
+			one("file", &c.LocalRoot.File, orEmpty(filePath)),
+			list("servers", &c.LocalRoot.Servers, maxServers, nameserver)),
 		one("qname_minimization", &c.QNAMEMinimization, choice("off", "relaxed", "strict")),
-		sections("forward", &c.Forward, maxZones, Zone{}, forward),
-		sections("stub", &c.Stub, maxZones, Zone{}, zone))
+		sections("forward", &c.Forward, maxZones, start, forward),
+		sections("stub", &c.Stub, maxZones, start, stub))
 }
 
 // finish fills in the defaults that this host decides.

@@ -110,6 +110,27 @@ func (n *Node) checkZones(r *reader) {
 	}
 	check("forward", n.Recursion.Forward)
 	check("stub", n.Recursion.Stub)
+	n.checkLocalRoot(r, places["."])
+}
+
+// checkLocalRoot wants a copy of the root to be of use, and proven; place is
+// where the root is sent elsewhere, if it is.
+func (n *Node) checkLocalRoot(r *reader, place string) {
+	l := n.Recursion.LocalRoot
+	if l.File == "" && len(l.Servers) == 0 {
+		return
+	}
+	if !n.DNSSEC.Validate {
+		r.fault("recursion.local_root", "cannot be verified while dnssec.validate is false", "")
+	}
+	if place != "" {
+		r.fault("recursion.local_root", "is never asked, because "+place+" is for the root", "")
+	}
+	for i, s := range l.Servers {
+		if n.self(s) {
+			r.fault(fmt.Sprintf("recursion.local_root.servers[%d]", i), fmt.Sprintf("%s is an address of this node", s.Addr()), "")
+		}
+	}
 }
 
 // self reports whether a server is this node. Only on loopback addresses may

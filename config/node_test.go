@@ -54,11 +54,6 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var warned []string
-	for _, w := range got.Warnings {
-		warned = append(warned, w.String())
-	}
-	got.Warnings = nil
 	want := &Node{
 		Node: Identity{ID: "ams1"},
 		Listen: Listen{
@@ -76,8 +71,14 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 		},
 		Recursion: Recursion{
 			RootHints: "/etc/proxima/hints", QNAMEMinimization: "strict",
-			Forward: []Zone{{"corp.example.", []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, true}},
-			Stub:    []Zone{{"lab.example.", []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::54]:5353")}, false}},
+			Forward: []Zone{
+				{"corp.example.", []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, true, true, true, false, true},
+				{"old.example.", []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, false, true, false, true, false},
+			},
+			Stub: []Zone{
+				{"lab.example.", []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::54]:5353")}, false, false, true, false, true},
+				{"odd.example.", []netip.AddrPort{netip.MustParseAddrPort("192.0.2.54:53")}, false, true, false, false, true},
+			},
 		},
 		DNSSEC: DNSSEC{
 			TrustAnchors: []string{". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"},
@@ -88,7 +89,8 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 			AggressiveExcept: []string{"wild.example."},
 			NSEC3Iterations:  150, SHA1: "validate", ValidationTime: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC),
 		},
-		Cache:   Cache{Memory: 3 << 30, MinTTL: time.Second, MaxTTL: time.Hour},
+		Cache: Cache{Memory: 3 << 30, MinTTL: time.Second, MaxTTL: time.Hour,
+			KeepWarm: []Warm{{Name: "www.example."}, {"example.", 15}}},
 		Access:  Access{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
 		Health:  Health{Every: 400 * time.Millisecond, Rise: 5, Fall: 4},
 		BGP:     BGP{"/run/bgp.sock", []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:53::/48")}, 2 * time.Second, time.Minute},
@@ -97,9 +99,6 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
-	}
-	if len(warned) != 1 || warned[0] != "proxima.yaml:36: control.socket: has no effect yet: this version has no control socket" {
-		t.Errorf("warnings:\n%s", strings.Join(warned, "\n"))
 	}
 }
 
@@ -127,8 +126,8 @@ upstream:
 recursion:
   root_hints: /etc/proxima/hints
   qname_minimization: strict
-  forward: [{zone: Corp.Example, servers: [192.0.2.53], first: true}]
-  stub: [{zone: lab.example., servers: ["2001:db8::54@5353"]}]
+  forward: [{zone: Corp.Example, servers: [192.0.2.53], first: true}, {zone: old.example., servers: [192.0.2.53], mixed_case: false, tcp: true, validate: false}]
+  stub: [{zone: lab.example., servers: ["2001:db8::54@5353"], minimize: false}, {zone: odd.example., servers: [192.0.2.54], mixed_case: false}]
 dnssec:
   validate: false
   trust_anchors: [". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"]
@@ -139,7 +138,7 @@ dnssec:
   nsec3_iterations: 150
   sha1: validate
   validation_time: 2026-01-31T12:00:00Z
-cache: {memory: 3GiB, stale: 0s, min_ttl: 1s, max_ttl: 1h}
+cache: {memory: 3GiB, stale: 0s, min_ttl: 1s, max_ttl: 1h, keep_warm: [WWW.example, example. MX]}
 access: {allow: [0.0.0.0/0, "::/0"]}
 health: {every: 400ms, rise: 5, fall: 4}
 bgp:
@@ -249,6 +248,12 @@ func TestParseNode_problems(t *testing.T) {
 		{"metrics on the wildcard above DNS", "admin: {listen: \"[::]:5300\"}\n", []string{
 			"1: admin.listen: [::]:5300 is where DNS listens; allowed: another address or port"}},
 		{"metrics on DNS's port elsewhere", "admin: {listen: \"192.0.2.1:5300\"}\n", nil},
+		{"what cannot be kept warm", "cache:\n  keep_warm:\n    - a..example.\n    - www.example. ANY\n    - www.example.\n    - WWW.example\n", []string{
+			"3: cache.keep_warm[0]: a..example. is not a domain name; allowed: " + warm.allowed,
+			"4: cache.keep_warm[1]: \"www.example. ANY\" has no good type; allowed: " + warm.allowed,
+			"6: cache.keep_warm[3]: WWW.example is the same as cache.keep_warm[2]"}},
+		{"too many names to be kept warm", "cache: {keep_warm: [" + strings.Repeat("a.example.,", 1001) + "]}\n",
+			[]string{"1: cache.keep_warm: has 1001 entries; allowed: 1000 at most"}},
 		{"TTL bounds the wrong way round", "cache: {min_ttl: 1m, max_ttl: 1s}\n",
 			[]string{"1: cache.min_ttl: is above cache.max_ttl; allowed: at most 1s"}},
 		{"a zone without name and servers", "recursion:\n  stub:\n    - {}\n", []string{
@@ -265,7 +270,16 @@ func TestParseNode_problems(t *testing.T) {
 		{"a server's bad port", "recursion: {stub: [{zone: ., servers: [\"192.0.2.1@0\"]}]}\n", []string{
 			"1: recursion.stub[0].servers[0]: 192.0.2.1@0 has no good port; allowed: " + nameserver.allowed}},
 		{"stub zones know no first", "recursion: {stub: [{zone: ., servers: [192.0.2.1], first: true}]}\n",
-			[]string{"1: recursion.stub[0].first: unknown key; allowed: zone, servers"}},
+			[]string{"1: recursion.stub[0].first: unknown key; allowed: zone, servers, mixed_case, tcp, validate, minimize"}},
+		{"forward zones know no minimize, because names are never shortened there", "recursion: {forward: [{zone: ., servers: [192.0.2.1], minimize: false}]}\n",
+			[]string{"1: recursion.forward[0].minimize: unknown key; allowed: zone, servers, mixed_case, tcp, validate, first"}},
+		{"a copy of the root", "recursion: {local_root: {file: /var/lib/root.zone, servers: [192.0.2.1, \"2001:db8::1@5353\"]}}\n", nil},
+		{"a copy that nobody proves", "recursion: {local_root: {file: /root.zone}}\ndnssec: {validate: false}\n", []string{
+			"1: recursion.local_root: cannot be verified while dnssec.validate is false"}},
+		{"a copy that nobody asks", "recursion:\n  local_root: {servers: [192.0.2.1]}\n  forward: [{zone: ., servers: [192.0.2.1]}]\n", []string{
+			"2: recursion.local_root: is never asked, because recursion.forward[0] is for the root"}},
+		{"a copy from this node", "recursion: {local_root: {servers: [\"127.0.0.1@5300\"]}}\n", []string{
+			"1: recursion.local_root.servers[0]: 127.0.0.1 is an address of this node"}},
 		{"a relative path", "recursion: {root_hints: hints}\n",
 			[]string{`1: recursion.root_hints: hints is not allowed; allowed: "" or an absolute path`}},
 		{"a trust anchor cut short", "dnssec: {trust_anchors: [\". IN DS 20326 8 2 E06D\"]}\n", []string{
@@ -274,6 +288,9 @@ func TestParseNode_problems(t *testing.T) {
 			`1: dnssec.trust_anchors[0]: ". IN DS 20326 8 1 E06D" has a digest type other than 2 and 4; allowed: ` + trustAnchor.allowed}},
 		{"a trust anchor that is revoked", "dnssec: {trust_anchors: [\". IN DNSKEY 385 3 8 AwEAAQ==\"]}\n", []string{
 			`1: dnssec.trust_anchors[0]: ". IN DNSKEY 385 3 8 AwEAAQ==" has not the flags of a zone key that is in use; allowed: ` + trustAnchor.allowed}},
+		{"a trust anchor with a TTL", "dnssec: {trust_anchors: [\". 86400 IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\"]}\n", nil},
+		{"a trust anchor with two", "dnssec: {trust_anchors: [\". 1 2 IN DS 20326 8 2 E06D\"]}\n", []string{
+			`1: dnssec.trust_anchors[0]: ". 1 2 IN DS 20326 8 2 E06D" is not allowed; allowed: ` + trustAnchor.allowed}},
 		{"trust anchors in a file", "dnssec: {trust_anchors: [/etc/proxima/anchors]}\n", nil},
 		{"a negative trust anchor twice", "dnssec:\n  negative_trust_anchors:\n  - a.example\n  - {zone: A.example.}\n", []string{
 			"4: dnssec.negative_trust_anchors[1]: a.example. is the zone of dnssec.negative_trust_anchors[0] already"}},

@@ -55,7 +55,6 @@ type reader struct {
 	lines    map[string]int // the line of each key that the file has
 	problems []Problem
 	more     int // problems beyond maxProblems
-	warnings []Problem
 }
 
 // read sets the fields from text and reports whether the text could be
@@ -234,15 +233,6 @@ func one[T any](name string, to *T, k kind[T]) field {
 		if v, ok := k.read(r, key, node); ok {
 			*to = v
 		}
-	}}
-}
-
-// idle is a key that is checked but that this version does not act on.
-func idle(reason string, f field) field {
-	return field{f.name, func(r *reader, key string, node *yaml.Node) {
-		f.read(r, key, node)
-		r.warnings = append(r.warnings, Problem{File: r.file, Line: r.line(key), Key: key,
-			Reason: "has no effect yet: " + reason})
 	}}
 }
 

@@ -18,10 +18,6 @@ type Sidecar struct {
 	Drain    Drain
 	Admin    Admin
 	Log      Log
-
-	// Warnings names keys of the file that this version accepts but does not
-	// act on. It is nil if there are none.
-	Warnings []Problem
 }
 
 // GoBGP is the section gobgp.
@@ -135,7 +131,6 @@ func ParseSidecar(file string, text []byte) (*Sidecar, error) {
 	if err := r.err(); err != nil {
 		return nil, err
 	}
-	s.Warnings = r.warnings
 	return s, nil
 }
 

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"container/list"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"proxima/cache"
+	"proxima/clock"
 	"proxima/resolver/iterate"
 	"proxima/wire"
 
@@ -35,30 +37,45 @@ type question struct {
 
 // A flight is the work on one question. It outlives the client that began it.
 type flight struct {
-	landed chan struct{} // closed when the rest is set
+	key    question
+	landed chan struct{}      // closed when answer and failed are set
+	cancel context.CancelFunc // ends the walk
+	purse  *iterate.Budget    // what it may spend; once landed, what is left of it
+	began  time.Time          // by its first client: those who join it make it no younger
+
+	// Guarded by Resolver.mu. A flight that refreshes has a place with the
+	// refresher. Others have one among those that may run their full time, or
+	// else one in young.
+	refresh bool
+	young   *list.Element
 
 	// Immutable once landed is closed.
 	answer *cache.Answer // of a failure, the SERVFAIL
 	failed bool
 }
 
-// board joins the flight for a question, or begins it, and takes a waiter's place, which
-// leave frees. Without a place there is no flight but a reason.
-func (r *Resolver) board(key question) (*flight, *wire.EDE) {
+// board joins the flight for a question, or begins it with this purse, and takes
+// a waiter's place, which leave frees. Without a place there is no flight but a
+// reason.
+func (r *Resolver) board(key question, purse *iterate.Budget) (*flight, *wire.EDE) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f := r.flights[key]
+	f, at := r.flights[key], clock.Now()
 	switch {
 	case r.closed:
 		return nil, edeClosing
-	case r.waiters >= maxWaiters, f == nil && len(r.flights) >= maxFlights:
+	case r.waiters >= maxWaiters, f == nil && !r.makeRoom(at):
 		r.counts.busy.Add(1)
 		return nil, edeBusy
 	}
 	if f == nil {
-		f = &flight{landed: make(chan struct{})}
-		r.flights[key] = f
-		r.flying.Go(func() { r.fly(key, f) })
+		f = &flight{key: key, purse: purse, began: at}
+		if r.settled < maxFlights/2 {
+			r.settled++
+		} else {
+			f.young = r.young.PushBack(f)
+		}
+		r.begin(f)
 	}
 	r.waiters++
 	return f, nil
@@ -71,46 +88,100 @@ func (r *Resolver) leave() {
 	r.waiters--
 }
 
-// fly walks for the question, stores what came of it and lands.
-func (r *Resolver) fly(key question, f *flight) {
+// makeRoom reports whether another client's flight may begin. If all places are
+// taken, the oldest of those in young has to land, unless it is too young for
+// that, too. The caller holds mu.
+func (r *Resolver) makeRoom(at time.Time) bool {
+	if r.settled+r.young.Len() < maxFlights {
+		return true
+	}
+	oldest := r.young.Front().Value.(*flight)
+	if at.Sub(oldest.began) < jostleAfter {
+		return false
+	}
+	r.counts.jostled.Add(1)
+	oldest.cancel()
+	r.forget(oldest)
+	return true
+}
+
+// begin starts a flight that has its place. The caller holds mu.
+func (r *Resolver) begin(f *flight) {
+	var ctx context.Context
+	ctx, f.cancel = context.WithTimeout(r.ctx, flightTime)
+	f.landed = make(chan struct{})
+	r.flights[f.key] = f
+	r.flying.Go(func() { r.fly(ctx, f) })
+}
+
+// forget gives up the place of a flight, if it still has one. The caller holds mu.
+func (r *Resolver) forget(f *flight) {
+	if r.flights[f.key] != f {
+		return
+	}
+	delete(r.flights, f.key)
+	switch {
+	case f.refresh:
+		<-r.places
+	case f.young != nil:
+		r.young.Remove(f.young)
+	default:
+		r.settled--
+	}
+}
+
+// fly walks for the question, stores what came of it and lands. That a walk was
+// ended before its time says nothing of the question, and is not remembered.
+func (r *Resolver) fly(ctx context.Context, f *flight) {
 	r.counts.flights.Add(1)
-	ctx, cancel := context.WithTimeout(r.ctx, flightTime)
-	defer cancel()
-	a, err := r.lookup(ctx, key)
+	defer f.cancel()
+	a, err := r.lookup(ctx, f)
 	if err != nil {
 		r.counts.failed.Add(1)
-		a = r.failure(key, err, time.Now())
+		a = r.failure(f.key, err, clock.Now())
 		f.failed = true
 	}
 	var known *iterate.Error
 	switch {
-	case key.unproven:
+	case f.failed && errors.Is(ctx.Err(), context.Canceled):
+	case errors.As(err, &known) && known.Local:
+	case f.key.unproven:
 		r.unproven.Put(a)
 	case !f.failed:
 		r.cache.Put(a)
-	case !errors.As(err, &known) || !known.Local:
+	default:
 		r.failures.Put(a)
+	}
+	switch {
+	case f.refresh && f.failed:
+		r.counts.refreshFailed.Add(1)
+	case f.refresh:
+		r.counts.refreshed.Add(1)
 	}
 	f.answer = a
 	r.mu.Lock()
-	delete(r.flights, key)
+	r.forget(f)
 	r.mu.Unlock()
 	close(f.landed)
 }
 
 // lookup walks for the question. A panic costs this question and nothing else:
 // if it ended the process, one question would end all nodes, one after another.
-func (r *Resolver) lookup(ctx context.Context, key question) (a *cache.Answer, err error) {
+func (r *Resolver) lookup(ctx context.Context, f *flight) (a *cache.Answer, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.counts.panics.Add(1)
 			a, err = nil, fmt.Errorf("resolver: panic: %v", v)
 		}
 	}()
-	if key.unproven {
-		return r.walker.LookupUnchecked(ctx, key.dns(), iterate.NewBudget())
+	walk := r.walker.Lookup
+	switch {
+	case f.key.unproven:
+		walk = r.walker.LookupUnchecked
+	case f.refresh:
+		walk = r.walker.Refresh
 	}
-	return r.walker.Lookup(ctx, key.dns(), iterate.NewBudget())
+	return walk(ctx, f.key.dns(), f.purse)
 }
 
 // dns returns the question as the slow path has it.
@@ -140,9 +211,16 @@ func (r *Resolver) failure(key question, err error, at time.Time) *cache.Answer 
 		meta.EDE.Code, meta.EDE.Text = known.EDE()
 		if known.Bogus {
 			meta.Security, meta.TTL = cache.Bogus, bogusTTL
+			if known.Unsure {
+				meta.Security, meta.TTL = cache.Unproven, minFailureTTL
+			}
+		}
+		if known.Silent { // and so soon heard again: all is fresh 5 s after a blackout
+			meta.TTL = minFailureTTL
 		}
 		for _, rr := range known.Chain {
 			rr = dns.Copy(rr)
+			rr.Header().Name = dns.CanonicalName(rr.Header().Name) // not the letter case in which we asked
 			rr.Header().Ttl = uint32(meta.TTL / time.Second)
 			m.Answer = append(m.Answer, rr)
 		}

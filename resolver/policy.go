@@ -44,7 +44,7 @@ func (r *Resolver) decide(dst []byte, q *wire.Query) (reply []byte, ok bool) {
 		return appendLocal(dst, q, wire.RcodeNoError, local{answer: anyRecord}), true
 	case q.Type == wire.TypeAXFR || q.Type == wire.TypeIXFR:
 		return r.refuse(dst, q, wire.RcodeRefused, edeTransfer), true
-	case q.Type == 0 || q.Type == wire.TypeOPT || q.Type >= firstMetaType && q.Type < wire.TypeANY:
+	case !isData(q.Type):
 		return r.refuse(dst, q, wire.RcodeNotImp, edeMetaType), true
 	}
 	zone, kind := r.special.find(q)
@@ -53,6 +53,11 @@ func (r *Resolver) decide(dst []byte, q *wire.Query) (reply []byte, ok bool) {
 	}
 	r.counts.local.Add(1)
 	return appendSpecial(dst, q, zone, kind), true
+}
+
+// isData reports whether there are records of a type.
+func isData(typ uint16) bool {
+	return typ != 0 && typ != wire.TypeOPT && (typ < firstMetaType || typ > wire.TypeANY)
 }
 
 // refuse appends a reply that says no.

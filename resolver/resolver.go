@@ -5,20 +5,26 @@
 // anybody. Then the cache; then the memory of failures. What is left is a miss:
 // Answer joins the one flight for that question, in which iterate walks, and
 // waits for it to land. A client waits 4.5 s at most, and if an old answer is
-// there only 1.8 s (RFC 8767); the flight goes on for the cache's sake. Hit or
-// miss, every reply is composed by cache.Answer.AppendReply.
+// there only 1.8 s (RFC 8767); the flight goes on for the cache's sake. What is
+// asked for near the end of its life goes to the refresher, which has flights of
+// its own. Hit or miss, every reply is composed by cache.Answer.AppendReply.
 package resolver
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"time"
 
 	"proxima/cache"
+	"proxima/clock"
 	"proxima/resolver/iterate"
 	"proxima/wire"
+
+	"github.com/miekg/dns"
 )
 
 const (
@@ -35,12 +41,21 @@ const (
 	// longer than any client waits, so that the next one finds the answer.
 	flightTime = 7 * time.Second
 
-	// maxFlights bounds the questions being worked on: 4,096, each some 10 KiB.
-	// 700 a second that all take the full 7 s fill it.
+	// maxFlights bounds the questions of clients being worked on: 4,096, each some
+	// 10 KiB. Half of them may take their full time, which 300 hopeless questions
+	// a second fill; the other half is kept for new ones, see jostleAfter.
 	maxFlights = 4_096
+
+	// jostleAfter is how long a question in that other half is safe: 200 ms,
+	// Unbound's number. When all places are taken, the oldest beyond that age ends
+	// for a new one, so that 10,000 questions a second have a chance each; most
+	// names need less. Its clients get what is stale, or SERVFAIL with EDE 22.
+	jostleAfter = 200 * time.Millisecond
 
 	// maxWaiters bounds the clients that wait, on all flights together: 10,000.
 	// Sharing a flight is cheap, but each waiter holds a goroutine and a buffer.
+	// Of these, 100 of one client's prefix on one question would do; but who asks
+	// is not known here, and server lets a prefix wait 200 times in all.
 	maxWaiters = 10_000
 
 	// maxIdentity bounds Options.ID, in octets: one string of a TXT record.
@@ -53,6 +68,7 @@ type Options struct {
 	Cache    *cache.Cache    // required: the answers
 	Failures *cache.Cache    // required: a small one of its own, so that failures flush no answers
 	Unproven *cache.Cache    // required: a small one of its own, for what only clients that set CD may have
+	Warm     []dns.Question  // see KeepWarm
 	ID       string          // what id.server. and hostname.bind. say, RFC 4892; empty: they are refused
 }
 
@@ -65,15 +81,22 @@ type Resolver struct {
 	unproven *cache.Cache
 	identity string // the record that says who we are; "" if nobody may know
 	special  *specialNames
+	seed     maphash.Seed    // of the moments when answers are refreshed
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 
+	warm   []warmth           // owned by KeepWarm
+	due    chan *cache.Answer // to be refreshed
+	places chan struct{}      // one for each flight that refreshes
+
 	mu      sync.Mutex // guards all of this group
 	flights map[question]*flight
+	settled int       // flights of clients that may take their full time
+	young   list.List // of *flight, the others of clients, oldest first
 	waiters int
 	closed  bool
 
-	flying sync.WaitGroup // the flights' goroutines
+	flying sync.WaitGroup // the flights' goroutines, and the refresher's
 	counts counts
 }
 
@@ -91,13 +114,20 @@ func New(o Options) (*Resolver, error) {
 	case len(o.ID) > maxIdentity:
 		return nil, fmt.Errorf("resolver: ID: %d octets, want at most %d", len(o.ID), maxIdentity)
 	}
+	warm, err := warmths(o.Warm)
+	if err != nil {
+		return nil, err
+	}
 	r := &Resolver{
 		walker: o.Walker, cache: o.Cache, failures: o.Failures, unproven: o.Unproven,
 		identity: identityRecord(o.ID), special: newSpecialNames(o.Walker.Zones()),
 		flights: make(map[question]*flight),
+		seed:    maphash.MakeSeed(), warm: warm,
+		due: make(chan *cache.Answer, maxDue), places: make(chan struct{}, maxRefreshes),
 	}
 	r.walker.Local = r.special.reply
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.flying.Go(r.refresh)
 	return r, nil
 }
 
@@ -107,15 +137,25 @@ func (r *Resolver) AnswerNow(dst []byte, q *wire.Query, at time.Time) (reply []b
 	if reply, ok = r.decide(dst, q); ok {
 		return reply, true
 	}
+	at = clock.At(at)
 	a := r.cache.Get(q.Name, q.Type, q.Class)
 	if a != nil && a.State(at) == cache.Fresh {
+		if r.ends(a, at) {
+			r.handOver(a)
+		}
 		return a.AppendReply(dst, q, at), true
 	}
 	failure := r.failures.Get(q.Name, q.Type, q.Class)
 	switch {
-	case failure == nil || failure.State(at) != cache.Fresh:
+	case failure == nil:
 		return dst, false
-	case failure.Security() == cache.Bogus && q.CD:
+	case failure.State(at) == cache.Stale && failure.Security() != cache.Bogus && a != nil && a.State(at) == cache.Stale:
+		r.retry(failure, a) // who was told to wait once need not wait for each further try
+		r.counts.stale.Add(1)
+		return a.AppendReply(dst, q, at), true
+	case failure.State(at) != cache.Fresh:
+		return dst, false
+	case failure.Security() >= cache.Bogus && q.CD:
 		a = r.unproven.Get(q.Name, q.Type, q.Class)
 		if a == nil || a.State(at) != cache.Fresh {
 			return dst, false
@@ -135,6 +175,7 @@ func (r *Resolver) Answer(ctx context.Context, dst []byte, q *wire.Query, at tim
 	if reply, ok := r.AnswerNow(dst, q, at); ok {
 		return reply
 	}
+	at = clock.At(at)
 	old := r.cache.Get(q.Name, q.Type, q.Class)
 	if old != nil && old.State(at) != cache.Stale {
 		old = nil
@@ -154,25 +195,34 @@ func (r *Resolver) Answer(ctx context.Context, dst []byte, q *wire.Query, at tim
 
 // find waits for the flight for q. If that finds that the answer is bogus, or
 // another one just has, a client that set CD gets what can be had without proof
-// (RFC 4035 section 3.2.2).
+// (RFC 4035 section 3.2.2), for what the first flight has left to spend.
 func (r *Resolver) find(ctx context.Context, q *wire.Query, at time.Time, stale bool) (*cache.Answer, *wire.EDE) {
 	key := question{name: string(wire.AppendLower(nil, q.Name)), typ: q.Type}
+	purse := iterate.NewBudget()
 	a := r.failures.Get(q.Name, q.Type, q.Class)
-	if !q.CD || a == nil || a.State(at) != cache.Fresh || a.Security() != cache.Bogus {
-		var why *wire.EDE
-		if a, why = r.wait(ctx, key, at, stale); !q.CD || a == nil || a.Security() != cache.Bogus {
-			return a, why
+	if !q.CD || a == nil || a.State(at) != cache.Fresh || a.Security() < cache.Bogus {
+		f, why := r.wait(ctx, key, purse, at, stale)
+		switch {
+		case f == nil:
+			return nil, why
+		case !q.CD || f.answer.Security() < cache.Bogus:
+			return f.answer, nil
 		}
+		purse = f.purse
 	}
 	key.unproven = true
-	return r.wait(ctx, key, at, false)
+	f, why := r.wait(ctx, key, purse, at, false)
+	if f == nil {
+		return nil, why
+	}
+	return f.answer, nil
 }
 
-// wait joins the flight for a question and returns what it brought, or why there
-// is nothing. If there is a stale answer, it waits less and brings no failure
-// but a bogus answer: who has been answered has nothing stale to say.
-func (r *Resolver) wait(ctx context.Context, key question, at time.Time, stale bool) (*cache.Answer, *wire.EDE) {
-	f, why := r.board(key)
+// wait joins the flight for a question and returns it when it has landed, or why
+// it brought nothing. If there is a stale answer, it waits less and brings no
+// failure but a bogus answer: who has been answered has nothing stale to say.
+func (r *Resolver) wait(ctx context.Context, key question, purse *iterate.Budget, at time.Time, stale bool) (*flight, *wire.EDE) {
+	f, why := r.board(key, purse)
 	if f == nil {
 		return nil, why
 	}
@@ -181,7 +231,7 @@ func (r *Resolver) wait(ctx context.Context, key question, at time.Time, stale b
 	if stale {
 		patience = staleAfter
 	}
-	timer := time.NewTimer(time.Until(at.Add(patience)))
+	timer := time.NewTimer(clock.Until(at.Add(patience)))
 	defer timer.Stop()
 	select {
 	case <-f.landed:
@@ -191,7 +241,7 @@ func (r *Resolver) wait(ctx context.Context, key question, at time.Time, stale b
 		case f.failed && stale && f.answer.Security() != cache.Bogus:
 			return nil, nil
 		}
-		return f.answer, nil
+		return f, nil
 	case <-timer.C:
 	case <-ctx.Done():
 	}

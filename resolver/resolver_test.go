@@ -56,7 +56,7 @@ func mustResolver(t testing.TB, n iterate.Exchanger, zones ...iterate.Zone) *Res
 func mustResolverWith(t testing.TB, n iterate.Exchanger, change func(*iterate.Options)) *Resolver {
 	t.Helper()
 	newCache := func() *cache.Cache {
-		c, err := cache.New(cache.Options{Memory: 1 << 20})
+		c, err := cache.New(cache.Options{Memory: 16 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -377,7 +377,7 @@ func TestResolver_remembersFailures(t *testing.T) {
 		n := testInternet()
 		r := mustResolver(t, n)
 		mustAnswer(t, r, "ns.example. A")
-		n.Unreachable(tldAddr)
+		n.Refuse(tldAddr)
 		var pauses []int
 		last := time.Now()
 		for len(pauses) < 7 {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -32,6 +33,12 @@ type conn struct {
 	table  *table       // in which it is counted
 	client netip.Prefix // and by which
 	tally  *tally       // of its listener
+
+	// Set when serve begins. ctx ends when the client is known to have gone: it
+	// has reset the connection, or does not take its replies. One that has said
+	// all, and closed its side, may still wait for them.
+	ctx    context.Context
+	cancel context.CancelFunc
 
 	// Owned by serve.
 	in      *bufio.Reader
@@ -71,7 +78,12 @@ var (
 func (c *conn) serve() {
 	defer c.table.remove(c)
 	defer c.tcp.Close()
+	c.ctx, c.cancel = context.WithCancel(c.server.ctx)
+	defer c.cancel()
 	err := c.converse()
+	if errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.ETIMEDOUT) {
+		c.cancel()
+	}
 	c.flush()
 	c.settle()
 	if errors.Is(err, errRetired) {
@@ -146,20 +158,26 @@ func (c *conn) answer(p *packet) (kept bool, err error) {
 	start := len(c.out)
 	c.out = append(c.out, 0, 0)
 	reply, done := s.answerNow(c.out, p, c.tally, at)
-	switch {
-	case done:
+	if done {
 		c.out = c.finish(reply, start, q)
 		if len(c.out) == start && wire.CheckHeader(p.message()) == wire.Drop {
 			return false, errNotQuery
 		}
 		return false, nil
-	case !s.takePlace():
-		c.out = c.finish(overloaded(c.out, q, c.tally), start, q)
-		return false, nil
 	}
-	c.out = c.out[:start]
-	c.wait(p, at)
-	return true, nil
+	switch s.takePlace(c.from, true) {
+	case granted:
+		c.out = c.out[:start]
+		c.wait(p, at)
+		return true, nil
+	case crowded:
+		c.tally.crowded.Add(1)
+		reply = wire.AppendError(c.out, q, wire.RcodeServFail, edeCrowded)
+	case full:
+		reply = overloaded(c.out, q, c.tally)
+	}
+	c.out = c.finish(reply, start, q)
+	return false, nil
 }
 
 // wait starts a goroutine that waits for the answer to p and sends it. The
@@ -172,7 +190,8 @@ func (c *conn) wait(p *packet, at time.Time) {
 	c.table.noteWork(c)
 	s.tasks.Go(func() {
 		reply := make([]byte, prefixLen, prefixLen+wire.PayloadSize)
-		reply = s.answer(reply, &p.query, c.tally, at)
+		reply = s.answer(c.ctx, reply, &p.query, c.tally, at)
+		s.givePlace(c.from, true)
 		c.send(c.finish(reply, 0, &p.query))
 		s.packets.Put(p)
 		c.mu.Lock()

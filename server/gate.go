@@ -16,6 +16,7 @@ import (
 var (
 	edeProhibited = &wire.EDE{Code: wire.EDEProhibited, Text: "not allowed to ask here"}
 	edeOverloaded = &wire.EDE{Code: wire.EDEOther, Text: "too many queries in flight"}
+	edeCrowded    = &wire.EDE{Code: wire.EDEOther, Text: "too many queries of this client in flight"}
 	edeInternal   = &wire.EDE{Code: wire.EDEOther, Text: "internal error"}
 )
 
@@ -75,11 +76,10 @@ func (s *Server) tryNow(dst []byte, q *wire.Query, at time.Time) (reply []byte, 
 	return s.handler.AnswerNow(dst, q, at)
 }
 
-// answer asks the Handler and waits. The caller holds a place, which answer
-// gives back.
-func (s *Server) answer(dst []byte, q *wire.Query, t *tally, at time.Time) (reply []byte) {
-	defer s.inflight.Add(-1)
-	ctx, cancel := context.WithDeadline(s.ctx, at.Add(s.o.Timeout))
+// answer asks the Handler and waits, for as long as ctx lasts. The caller holds
+// a place.
+func (s *Server) answer(ctx context.Context, dst []byte, q *wire.Query, t *tally, at time.Time) (reply []byte) {
+	ctx, cancel := context.WithDeadline(ctx, at.Add(s.o.Timeout))
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
@@ -102,13 +102,34 @@ func (s *Server) notePanic(v any) {
 	}
 }
 
-// takePlace takes a place for a query that has to wait, if one is left.
-func (s *Server) takePlace() bool {
-	if s.inflight.Add(1) > int64(s.o.MaxInflight) {
-		s.inflight.Add(-1)
-		return false
+// A place is what a query gets that has to wait, or why it gets none.
+type place uint8
+
+const (
+	granted place = iota
+	crowded       // its client has as many as one may have
+	full          // all clients together have
+)
+
+// takePlace takes a place for a query from a, on a stream or not. The node's
+// checks of itself count among all, but not as a client.
+func (s *Server) takePlace(a netip.Addr, stream bool) place {
+	if !s.isOwn(a) && !s.places.Take(a, stream) {
+		return crowded
 	}
-	return true
+	if s.inflight.Add(1) > int64(s.o.MaxInflight) {
+		s.givePlace(a, stream)
+		return full
+	}
+	return granted
+}
+
+// givePlace gives back what takePlace has taken.
+func (s *Server) givePlace(a netip.Addr, stream bool) {
+	s.inflight.Add(-1)
+	if !s.isOwn(a) {
+		s.places.Give(a, stream)
+	}
 }
 
 // overloaded appends the reply to a query that found no place.

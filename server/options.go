@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"proxima/server/ratelimit"
 )
 
 // Options say where to listen, whom to answer and what a client may hold.
@@ -20,6 +22,8 @@ type Options struct {
 	Own       []netip.Addr   // this node's own, from which its checks of itself ask; see ownConns
 	NSID      string         // identity of this node for those who ask, RFC 5001; empty means none
 	Log       *zap.Logger    // nil means none
+
+	Waiting ratelimit.Options // what of MaxInflight one client may hold
 
 	MaxInflight       int           // see defaultInflight
 	Timeout           time.Duration // see defaultTimeout
@@ -36,10 +40,11 @@ type Options struct {
 }
 
 // defaultInflight bounds the queries, by any transport, that wait for
-// Handler.Answer. Default 4,096, from 1 to 1,048,576; what comes above gets
-// SERVFAIL at once. A place costs some 20 KiB while it is held; at 4,096 a
-// resolver whose misses take 50 ms still answers 80,000 of them a second.
-const defaultInflight = 4096
+// Handler.Answer. Default 10,000, from 1 to 1,048,576; what comes above gets
+// SERVFAIL at once. A place costs some 20 KiB while it is held. It is more than
+// the 4,096 questions that the resolver works on at once, or those that hope in
+// vain for 4.4 s would keep all others from its door.
+const defaultInflight = 10_000
 
 // defaultTimeout bounds Handler.Answer, counted from the arrival of the query.
 // Default 4.5 s, from 1 ms to 1 min: less than the 5 s after which the usual

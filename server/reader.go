@@ -20,6 +20,11 @@ const readPause = 10 * time.Millisecond
 // to size, and the largest message there is before it is cut.
 const arenaSize = batchSize*wire.PayloadSize + wire.MaxMessage
 
+// keptFor is the age of a query from which on its reply is dropped if many wait
+// for the same network, see ratelimit.Options.Kept. 1.9 s, Unbound's number, not
+// configurable: a stale answer comes after 1.8 s.
+const keptFor = 1900 * time.Millisecond
+
 // A reader answers the queries that reach one UDP socket.
 type reader struct {
 	server *Server
@@ -103,8 +108,12 @@ func (r *reader) answer(dst []byte, p *packet, at time.Time) (reply []byte, done
 	s := r.server
 	reply, done = s.answerNow(dst, p, &r.tally, at)
 	if !done {
-		if s.takePlace() {
+		switch s.takePlace(p.from, false) {
+		case granted:
 			return nil, false
+		case crowded: // to reply would be to do so in vain, or in another's name
+			r.tally.crowded.Add(1)
+			return nil, true
 		}
 		reply = overloaded(dst, &p.query, &r.tally)
 	}
@@ -117,8 +126,14 @@ func (r *reader) wait(p *packet, at time.Time) {
 	s := r.server
 	s.tasks.Go(func() {
 		reply := make([]byte, 0, wire.PayloadSize)
-		reply = r.finish(s.answer(reply, &p.query, &r.tally, at), p)
-		if len(reply) > 0 {
+		reply = r.finish(s.answer(s.ctx, reply, &p.query, &r.tally, at), p)
+		late := time.Since(at) > keptFor && s.places.Crowded(p.from)
+		s.givePlace(p.from, false)
+		switch {
+		case len(reply) == 0:
+		case late:
+			r.tally.late.Add(1)
+		default:
 			p.reply = reply
 			r.send([]*packet{p})
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"proxima/server/ratelimit"
 	"proxima/wire"
 )
 
@@ -51,7 +52,11 @@ func memoryReader(t testing.TB, o Options, h Handler) (*reader, *memoryConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(o)
+	places, err := ratelimit.New(o.Waiting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(o, places)
 	t.Cleanup(s.cancel)
 	s.handler = h
 	conn := &memoryConn{}

@@ -80,6 +80,7 @@ func (c *conn) fail(err error) {
 		return
 	}
 	c.failed = true
+	c.cancel()
 	if err == errStalled || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, unix.ETIMEDOUT) {
 		c.server.streams.stalled.Add(1)
 	}

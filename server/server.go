@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"proxima/server/ratelimit"
 	"proxima/server/socket"
 	"proxima/wire"
 )
@@ -48,8 +49,9 @@ type Server struct {
 	done    chan struct{}  // closed when Serve has nothing left to wait for
 	packets sync.Pool      // of *packet; at most MaxInflight and one for each connection are out
 
-	conns    table // TCP connections of clients
-	own      table // and those from Options.Own
+	conns    table             // TCP connections of clients
+	own      table             // and those from Options.Own
+	places   *ratelimit.Places // what the queries of one client hold that wait
 	inflight atomic.Int64
 	panics   atomic.Uint64
 	streams  connTally
@@ -76,8 +78,12 @@ func Listen(o Options) (*Server, error) {
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	o.fitInto(files.Cur)
+	places, err := ratelimit.New(o.Waiting)
+	if err != nil {
+		return nil, fmt.Errorf("server: Waiting: %w", err)
+	}
 	for range portTries {
-		s := newServer(o)
+		s := newServer(o, places)
 		if err = s.bind(); err == nil {
 			return s, nil
 		}
@@ -90,8 +96,8 @@ func Listen(o Options) (*Server, error) {
 }
 
 // newServer returns a server without sockets. o is complete.
-func newServer(o Options) *Server {
-	s := &Server{o: o, allow: newAllowlist(o.Allow), nsid: []byte(o.NSID), start: time.Now(), done: make(chan struct{})}
+func newServer(o Options, places *ratelimit.Places) *Server {
+	s := &Server{o: o, allow: newAllowlist(o.Allow), nsid: []byte(o.NSID), places: places, start: time.Now(), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.packets.New = func() any { return new(packet) }
 	s.conns.init(o, &s.streams)
@@ -132,11 +138,14 @@ func (s *Server) bind() error {
 
 // tableFor returns the table in which connections from a are counted.
 func (s *Server) tableFor(a netip.Addr) *table {
-	if slices.Contains(s.o.Own, a) {
+	if s.isOwn(a) {
 		return &s.own
 	}
 	return &s.conns
 }
+
+// isOwn reports whether it is this node that asks from a.
+func (s *Server) isOwn(a netip.Addr) bool { return slices.Contains(s.o.Own, a) }
 
 // Addrs returns the addresses and the port that Listen bound, in the order of
 // Options.Addresses.

@@ -34,6 +34,8 @@ type Traffic struct {
 	BadVers    uint64 // an EDNS version above 0
 	Refused    uint64 // clients that Allow does not name
 	Overloaded uint64 // answered SERVFAIL because MaxInflight was reached
+	Crowded    uint64 // dropped (UDP) or answered SERVFAIL because their client has as many waiting as it may
+	Late       uint64 // replies dropped because they were late and many waited for the same network, UDP
 	Silent     uint64 // the Handler chose not to reply
 	ReadError  uint64 // reads that failed
 	SendError  uint64 // replies that the kernel did not take
@@ -45,6 +47,7 @@ type tally struct {
 	queries, replies, truncated                   atomic.Uint64
 	garbage, formErr, notImp, badVers             atomic.Uint64
 	refused, overloaded, silent, readErr, sendErr atomic.Uint64
+	crowded, late                                 atomic.Uint64
 }
 
 // addTo adds the counts to sum.
@@ -58,6 +61,8 @@ func (t *tally) addTo(sum *Traffic) {
 	sum.BadVers += t.badVers.Load()
 	sum.Refused += t.refused.Load()
 	sum.Overloaded += t.overloaded.Load()
+	sum.Crowded += t.crowded.Load()
+	sum.Late += t.late.Load()
 	sum.Silent += t.silent.Load()
 	sum.ReadError += t.readErr.Load()
 	sum.SendError += t.sendErr.Load()

@@ -133,9 +133,6 @@ func inspect(out io.Writer, file string) error {
 	case err != nil:
 		return err
 	}
-	for _, w := range c.Warnings {
-		fmt.Fprintf(out, "%s (warning)\n", w)
-	}
 	if c.Speaker == "gobgp" {
 		o, err := gobgpOptions(c, nil)
 		if err == nil {

@@ -29,9 +29,6 @@ func serve(file string, caught signals.Signals) error {
 		return err
 	}
 	defer log.Close()
-	for _, w := range c.Warnings {
-		log.Warn("configuration", zap.Stringer("problem", w))
-	}
 	speaker, peers, err := newSpeaker(c, log.Logger)
 	if err != nil {
 		return err

@@ -9,10 +9,10 @@ import (
 	"slices"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
+	"proxima/cmd/internal/memory"
 	"proxima/config"
 	"proxima/netsetup"
+	"proxima/resolver/upstream"
 )
 
 // inspect reads the file and prints everything that is wrong with it or, if
@@ -30,11 +30,8 @@ func inspect(out io.Writer, file string) error {
 	if file == "" {
 		file = "defaults"
 	}
-	for _, w := range c.Warnings {
-		fmt.Fprintf(out, "%s (warning)\n", w)
-	}
 	links := netsetup.Kernel()
-	for _, w := range hostWarnings(c, links, hostMemory()) {
+	for _, w := range hostWarnings(c, links, memory.Find()) {
 		fmt.Fprintf(out, "this host: %s (warning)\n", w)
 	}
 	wrong := checkHost(c, links)
@@ -49,11 +46,14 @@ func inspect(out io.Writer, file string) error {
 }
 
 // hostWarnings says what is odd about this host, on which serve would work all
-// the same. Memory is what it has, in octets; 0 = unknown.
-func hostWarnings(c *config.Node, links netsetup.Links, memory uint64) []string {
+// the same.
+func hostWarnings(c *config.Node, links netsetup.Links, room memory.Room) []string {
 	var all []string
-	if memory != 0 && uint64(c.Cache.Memory) > memory {
-		all = append(all, fmt.Sprintf("cache.memory: %d MiB are more than there are here, %d MiB", c.Cache.Memory>>20, memory>>20))
+	if w := memory.NewPlan(c.Cache.Memory, room).Warning(); w != "" {
+		all = append(all, "cache.memory: "+w)
+	}
+	if err := upstream.CheckPorts(); err != nil {
+		all = append(all, err.Error())
 	}
 	if len(c.Anycast.Addresses) == 0 {
 		return all
@@ -70,7 +70,8 @@ func hostWarnings(c *config.Node, links netsetup.Links, memory uint64) []string 
 	return all
 }
 
-// checkHost returns why serve would fail on this host, or serve nobody. It
+// checkHost returns why serve would fail on this host, or serve nobody, or would
+// not have the copy of the root that it is to have. It
 // changes nothing, and may run beside a daemon.
 func checkHost(c *config.Node, links netsetup.Links) []error {
 	var wrong []error
@@ -83,6 +84,7 @@ func checkHost(c *config.Node, links netsetup.Links) []error {
 	add(err)
 	_, err = readAnchors(c.DNSSEC.TrustAnchors)
 	add(err)
+	add(checkLocalRoot(c))
 	_, err = findSources(c, links)
 	add(err)
 	present, err := hostAddresses(links)
@@ -111,13 +113,4 @@ func checkPort(port uint16) error {
 		_ = conn.Close()
 	}
 	return nil
-}
-
-// hostMemory is the memory of this host, in octets; 0 = unknown.
-func hostMemory() uint64 {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return 0
-	}
-	return uint64(info.Totalram) * uint64(info.Unit)
 }

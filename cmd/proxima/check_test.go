@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"proxima/cmd/internal/memory"
 	"proxima/netsetup"
 )
 
@@ -40,10 +41,10 @@ func TestCheck(t *testing.T) {
 			"FILE:2: listen.port: 0 is not allowed; allowed: 1 to 65535",
 			"FILE:3: logg: unknown key, did you mean log?; allowed: node, listen, anycast, upstream, recursion, " +
 				"dnssec, cache, access, health, bgp, admin, control, log"}, false},
-		{"keys without effect", "listen: {addresses: [127.0.0.1]}\ncontrol: {socket: \"\"}\n", []string{
-			"FILE:2: control.socket: has no effect yet: this version has no control socket (warning)", "FILE: ok"}, true},
 		{"an address that nobody holds", "listen: {addresses: [203.0.113.77]}\nupstream: {sources: [127.0.0.1]}\n", []string{
 			"this host: listen.addresses: 203.0.113.77 is not on this host, nor among anycast.addresses"}, false},
+		{"a copy of the root that is none", "listen: {addresses: [127.0.0.1]}\nrecursion: {local_root: {file: /dev/null}}\n", []string{
+			"this host: recursion.local_root.file: is not a regular file"}, false},
 		{"a source that is not here", "listen: {addresses: [127.0.0.1]}\nupstream: {sources: [203.0.113.77]}\n", []string{
 			"this host: netsetup: upstream.sources: 203.0.113.77 is not on this host"}, false},
 	}
@@ -59,23 +60,15 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestHostWarnings_nameACacheLargerThanTheMemory(t *testing.T) {
+func TestHostWarnings_nameACacheThatDoesNotFit(t *testing.T) {
 	c := mustParse(t, "cache: {memory: 2GiB}\n")
-	tests := []struct {
-		name   string
-		memory uint64
-		want   []string
-	}{
-		{"enough", 2 << 30, nil},
-		{"not enough", 1 << 30, []string{"cache.memory: 2048 MiB are more than there are here, 1024 MiB"}},
-		{"unknown", 0, nil},
+	room := memory.Room{Octets: 2 << 30, Whose: "host"}
+	want := []string{"cache.memory: 2048 MiB need 2816 MiB with all else; the host has 2048 MiB, of which 1843 can be used"}
+	if got := hostWarnings(c, netsetup.Kernel(), room); !slices.Equal(got, want) {
+		t.Errorf("warnings %q, want %q", got, want)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := hostWarnings(c, netsetup.Kernel(), tt.memory); !slices.Equal(got, tt.want) {
-				t.Errorf("warnings %q, want %q", got, tt.want)
-			}
-		})
+	if got := hostWarnings(c, netsetup.Kernel(), memory.Room{}); got != nil {
+		t.Errorf("warnings %q where nothing is known, want none", got)
 	}
 }
 

@@ -6,7 +6,10 @@ import (
 	"strings"
 
 	"github.com/miekg/dns"
+	"go.uber.org/zap"
 
+	"proxima/cache"
+	"proxima/cmd/internal/snapshot"
 	"proxima/config"
 	"proxima/resolver/anchor"
 	"proxima/resolver/denial"
@@ -37,6 +40,17 @@ func trustOptions(c *config.Node) (o trust.Options, err error) {
 		o.Rules.Iterations = -1 // its 0 is the default
 	}
 	return o, nil
+}
+
+// keptAnswers is where the answers are kept over a restart. They rest on this
+// version of the program, on the anchors and on all that decides whom to ask and
+// what to believe; and none lives longer than TTL and staleness may last.
+func keptAnswers(c *config.Node, answers *cache.Cache, log *zap.Logger) (f snapshot.File, err error) {
+	anchors, err := readAnchors(c.DNSSEC.TrustAnchors)
+	return snapshot.File{
+		Path: c.Cache.Snapshot, Cache: answers, Log: log, MaxAge: c.Cache.MaxTTL + c.Cache.Stale,
+		Rests: snapshot.DigestOf(release(), anchors, c.DNSSEC, c.Recursion, c.Cache.MinTTL, c.Cache.MaxTTL),
+	}, err
 }
 
 // readAnchors reads trust anchors, each a record or the path of a file with

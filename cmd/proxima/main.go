@@ -4,8 +4,9 @@
 // answers; when its checks of itself pass, it asks the sidecar to announce the
 // addresses. A signal takes the same way back: the announcement first, the
 // addresses last. "proxima check" says what is wrong with a file, or with this
-// host for that file; "proxima health" asks the daemon beside how it is; and
-// "proxima grant" gives the program its capabilities when it is installed.
+// host for that file; "proxima health" asks the daemon beside how it is;
+// "proxima explain" says how a name is resolved; and "proxima grant" gives the
+// program its capabilities when it is installed.
 package main
 
 import (
@@ -56,7 +57,7 @@ func command(out io.Writer) *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), checkCommand(out), healthCommand(out), grantCommand(), versionCommand(out))
+	root.AddCommand(serveCommand(), checkCommand(out), healthCommand(out), explainCommand(out), grantCommand(), versionCommand(out))
 	return root
 }
 

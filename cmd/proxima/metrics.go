@@ -1,6 +1,8 @@
 package main
 
 import (
+	"regexp"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -73,14 +75,18 @@ func truth(b bool) int {
 	return 0
 }
 
+// collecting is the CPU time of the garbage collector, and what of it was on
+// cores that had nothing else to do.
+var collecting = regexp.MustCompile(`^/cpu/classes/gc/(total|mark/idle):cpu-seconds$`)
+
 // newRegistry holds the collectors of this daemon, of the Go runtime and of the
 // process.
 func (d *daemon) newRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		collectors.NewGoCollector(),
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{Matcher: collecting})),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		d.daemonRoom(), d.serverRoom(), d.resolverRoom(), d.cacheRoom(), d.iterateRoom(),
+		d.daemonRoom(), d.serverRoom(), d.resolverRoom(), d.cacheRoom(), d.iterateRoom(), d.dialogueRoom(), d.localRootRoom(),
 		d.selectionRoom(), d.upstreamRoom(), d.keeperRoom(),
 	)
 	return r

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/miekg/dns"
 	"go.uber.org/zap"
 
 	"proxima/bgpctl"
@@ -119,10 +120,14 @@ func walkerOptions(c *config.Node, hints []anchor.Server, sources []netip.Addr) 
 	}
 	var zones []iterate.Zone
 	for _, z := range c.Recursion.Forward {
-		zones = append(zones, iterate.Zone{Name: z.Zone, Servers: z.Servers, Recursive: true, First: z.First})
+		forward := walkerZone(z)
+		forward.Recursive, forward.First = true, z.First
+		zones = append(zones, forward)
 	}
 	for _, z := range c.Recursion.Stub {
-		zones = append(zones, iterate.Zone{Name: z.Zone, Servers: z.Servers})
+		stub := walkerZone(z)
+		stub.Full = !z.Minimize
+		zones = append(zones, stub)
 	}
 	return iterate.Options{
 		Hints: hints, Zones: zones, Own: own, Deny: c.Upstream.Deny,
@@ -131,6 +136,26 @@ func walkerOptions(c *config.Node, hints []anchor.Server, sources []netip.Addr) 
 		Minimize: minimize[c.Recursion.QNAMEMinimization],
 		MinTTL:   c.Cache.MinTTL, MaxTTL: c.Cache.MaxTTL, Stale: c.Cache.Stale,
 	}
+}
+
+// warmQuestions are what the resolver keeps warm.
+func warmQuestions(c *config.Node) []dns.Question {
+	var all []dns.Question
+	for _, w := range c.Cache.KeepWarm {
+		types := []uint16{w.Type}
+		if w.Type == 0 {
+			types = []uint16{dns.TypeA, dns.TypeAAAA}
+		}
+		for _, typ := range types {
+			all = append(all, dns.Question{Name: w.Name, Qtype: typ, Qclass: dns.ClassINET})
+		}
+	}
+	return all
+}
+
+// walkerZone has what forward and stub zones have in common.
+func walkerZone(z config.Zone) iterate.Zone {
+	return iterate.Zone{Name: z.Zone, Servers: z.Servers, Lower: !z.MixedCase, Stream: z.TCP, Unvalidated: !z.Validate}
 }
 
 // reachable reports whether a family can be asked from sources, of which none

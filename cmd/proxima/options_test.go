@@ -130,14 +130,16 @@ anycast: {addresses: [198.51.100.1/32]}
 upstream: {deny: [192.0.2.0/24]}
 recursion:
   qname_minimization: strict
-  forward: [{zone: corp.example, servers: [192.0.2.53], first: true}]
-  stub: [{zone: lab.example, servers: ["192.0.2.54@5353"]}]
+  forward: [{zone: corp.example, servers: [192.0.2.53], first: true}, {zone: old.example, servers: [192.0.2.53], tcp: true, validate: false}]
+  stub: [{zone: lab.example, servers: ["192.0.2.54@5353"]}, {zone: odd.example, servers: [192.0.2.54], mixed_case: false, minimize: false}]
 cache: {min_ttl: 1s, max_ttl: 2h, stale: 3h}
 `)
 	want := iterate.Options{
 		Zones: []iterate.Zone{
 			{Name: "corp.example.", Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Recursive: true, First: true},
+			{Name: "old.example.", Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}, Recursive: true, Stream: true, Unvalidated: true},
 			{Name: "lab.example.", Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.54:5353")}},
+			{Name: "odd.example.", Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.54:53")}, Full: true, Lower: true},
 		},
 		Own: mustAddrs("198.51.100.1", "2001:db8::10"), Deny: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
 		IPv4: true, Minimize: iterate.Strict, MinTTL: time.Second, MaxTTL: 2 * time.Hour, Stale: 3 * time.Hour,
@@ -156,5 +158,15 @@ func TestReadHints_namesTheKey(t *testing.T) {
 		if _, err := readHints(file); err == nil || !strings.HasPrefix(err.Error(), "recursion.root_hints: ") || !strings.Contains(err.Error(), file) {
 			t.Errorf("error %v", err)
 		}
+	}
+}
+
+func TestWarmQuestions(t *testing.T) {
+	got := ""
+	for _, q := range warmQuestions(mustParse(t, "cache: {keep_warm: [www.example, example. MX]}\n")) {
+		got += q.String() + "\n"
+	}
+	if want := ";www.example.\tIN\t A\n;www.example.\tIN\t AAAA\n;example.\tIN\t MX\n"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/miekg/dns"
 	"github.com/vishvananda/netlink"
 
+	"proxima/cmd/internal/memory"
 	"proxima/netsetup"
 	"proxima/test/netns"
 )
@@ -292,7 +293,7 @@ func TestCheck_namesWhoHasTheNameOfAClaim(t *testing.T) {
 	h.squat(t, 1)
 	var warnings []string
 	if err := h.Do(func() error {
-		warnings = hostWarnings(mustParse(t, "listen: {addresses: [198.51.100.1]}\nanycast: {addresses: [198.51.100.1/32]}\n"), netsetup.Kernel(), 0)
+		warnings = hostWarnings(mustParse(t, "listen: {addresses: [198.51.100.1]}\nanycast: {addresses: [198.51.100.1/32]}\n"), netsetup.Kernel(), memory.Room{})
 		return nil
 	}); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"proxima/bgpctl"
 	"proxima/cache"
 	"proxima/resolver"
+	"proxima/resolver/dialogue"
 	"proxima/resolver/iterate"
 	"proxima/resolver/selection"
 	"proxima/resolver/upstream"
@@ -42,6 +43,10 @@ func (d *daemon) serverRoom() prometheus.Collector {
 		both("refused", "Queries of clients that may not ask.", func(t server.Traffic) uint64 { return t.Refused }),
 		both("overloaded", "Queries answered SERVFAIL because too many were in flight.",
 			func(t server.Traffic) uint64 { return t.Overloaded }),
+		both("crowded", "Queries dropped (UDP) or answered SERVFAIL because too many of their client were in flight.",
+			func(t server.Traffic) uint64 { return t.Crowded }),
+		both("late", "Replies dropped because they were late and many waited for the same network (UDP).",
+			func(t server.Traffic) uint64 { return t.Late }),
 		both("silent", "Queries that were not answered on purpose.", func(t server.Traffic) uint64 { return t.Silent }),
 		both("read_errors", "Reads that failed.", func(t server.Traffic) uint64 { return t.ReadError }),
 		both("send_errors", "Replies that the kernel did not take.", func(t server.Traffic) uint64 { return t.SendError }),
@@ -80,6 +85,15 @@ func (d *daemon) resolverRoom() prometheus.Collector {
 		total("resolver_stale", "Replies made of expired answers.", func(s stats) uint64 { return s.Stale }),
 		total("resolver_late", "Replies that say no because time ran out.", func(s stats) uint64 { return s.Late }),
 		total("resolver_busy", "Replies that say no because too many wait.", func(s stats) uint64 { return s.Busy }),
+		total("resolver_jostled", "Questions given up because newer ones wanted their places.", func(s stats) uint64 { return s.Jostled }),
+		totals("resolver_refreshes", "Answers that were asked for anew before they end, or should have been.", "outcome",
+			func(s stats, emit emit) {
+				emit(float64(s.Refreshed), "done")
+				emit(float64(s.RefreshFailed), "failed")
+				emit(float64(s.RefreshShed), "shed")
+			}),
+		gauge("resolver_inflight_refreshes", "Of the questions being worked on those that no client has asked yet.",
+			func(s stats) int { return s.Refreshing }),
 		gauge("resolver_inflight_lookups", "Questions being worked on.", func(s stats) int { return s.Flying }),
 		gauge("resolver_waiting_clients", "Clients that wait for these.", func(s stats) int { return s.Waiters }),
 	}}
@@ -117,22 +131,45 @@ func (d *daemon) iterateRoom() prometheus.Collector {
 		total("iterate_secure", "Walks whose answer is proven, all of it.", func(s stats) uint64 { return s.Secure }),
 		total("iterate_proofs", "Proofs of DNSSEC computed.", func(s stats) uint64 { return s.Proofs }),
 		total("iterate_known_denials", "Questions answered by what zones have proven before, RFC 8198.", func(s stats) uint64 { return s.Known }),
-		total("iterate_exchanges", "Queries to authoritative servers.", func(s stats) uint64 { return s.Exchanges }),
-		total("iterate_stream_exchanges", "Of these over TCP.", func(s stats) uint64 { return s.Streams }),
-		total("iterate_plain_exchanges", "Of these without EDNS.", func(s stats) uint64 { return s.Plain }),
-		total("iterate_timeouts", "Exchanges without a reply.", func(s stats) uint64 { return s.Timeouts }),
-		total("iterate_faults", "Exchanges that the network refused.", func(s stats) uint64 { return s.Faults }),
 		total("iterate_lame", "Replies worth nothing.", func(s stats) uint64 { return s.Lame }),
 		total("iterate_referrals", "Referrals followed.", func(s stats) uint64 { return s.Referrals }),
 		total("iterate_aliases", "CNAME and DNAME steps followed.", func(s stats) uint64 { return s.Aliases }),
 		total("iterate_server_lookups", "Lookups of name servers' addresses.", func(s stats) uint64 { return s.Servers }),
+		total("iterate_recalled_failures", "Questions of walks that had just failed, and were not asked again, RFC 9520.",
+			func(s stats) uint64 { return s.Recalled }),
+		total("iterate_local_root", "Questions that the copy of the root answered, RFC 8806.", func(s stats) uint64 { return s.Local }),
+		total("iterate_local_root_unfit", "Its replies that proved nothing, so that a server was asked.", func(s stats) uint64 { return s.Unfit }),
 		total("iterate_primes", "Times that the root's servers were learned.", func(s stats) uint64 { return s.Primes }),
+		total("iterate_crowded_servers", "Times that a server was passed by because too many questions were under way at it.",
+			func(s stats) uint64 { return s.Crowded }),
 		gauge("iterate_cuts", "Delegations known.", func(s stats) int { return s.Cuts }),
 		totals("iterate_limited", "Questions that a limit ended.", "limit", func(s stats, emit emit) {
 			for name, n := range s.Limits {
 				emit(float64(n), name)
 			}
 		}),
+	}}
+}
+
+func (d *daemon) dialogueRoom() prometheus.Collector {
+	type stats = dialogue.Stats
+	take := func() stats { return d.walker.Stats().Stats }
+	return room[stats]{take, []metric[stats]{
+		total("dialogue_exchanges", "Queries to authoritative servers.", func(s stats) uint64 { return s.Exchanges }),
+		total("dialogue_stream_exchanges", "Of these over TCP.", func(s stats) uint64 { return s.Streams }),
+		total("dialogue_plain_exchanges", "Of these without EDNS.", func(s stats) uint64 { return s.Plain }),
+		total("dialogue_timeouts", "Exchanges without a reply.", func(s stats) uint64 { return s.Timeouts }),
+		total("dialogue_faults", "Exchanges that the network refused.", func(s stats) uint64 { return s.Faults }),
+		total("dialogue_suspicious", "Exchanges over UDP in which something came that looked forged.",
+			func(s stats) uint64 { return s.Suspicious }),
+		total("dialogue_limited", "Questions that a server was not asked once more because a limit forbade.",
+			func(s stats) uint64 { return s.Limited }),
+		totals("dialogue_learned", "Times that a server was found to need another manner.", "manner", func(s stats, emit emit) {
+			emit(float64(s.LearnedPlain), "no_edns")
+			emit(float64(s.LearnedCase), "lower_case")
+			emit(float64(s.LearnedDeaf), "tcp")
+		}),
+		gauge("dialogue_servers", "Servers whose manners are remembered.", func(s stats) int { return s.Remembered }),
 	}}
 }
 
@@ -156,11 +193,16 @@ func (d *daemon) selectionRoom() prometheus.Collector {
 func (d *daemon) upstreamRoom() prometheus.Collector {
 	type stats = upstream.Stats
 	return room[stats]{d.upstream.Stats, []metric[stats]{
-		gauge("upstream_inflight_exchanges", "Sockets in use.", func(s stats) int { return s.InFlight }),
+		gauge("upstream_inflight_exchanges", "Questions under way.", func(s stats) int { return s.InFlight }),
+		gauge("upstream_known_cookies", "Servers whose cookie is known.", func(s stats) int { return s.Cookies }),
 		totals("upstream_queries", "Questions sent.", "transport", func(s stats, emit emit) {
 			emit(float64(s.Datagrams), "udp")
 			emit(float64(s.Streams), "tcp")
 		}),
+		gauge("upstream_connections", "TCP connections open.", func(s stats) int { return s.Connections }),
+		total("upstream_connects", "TCP connections begun.", func(s stats) uint64 { return s.Connects }),
+		total("upstream_reused_connections", "Questions that joined a TCP connection that was there.", func(s stats) uint64 { return s.Reused }),
+		total("upstream_resent", "Of these, questions that met its end and were sent again.", func(s stats) uint64 { return s.Resent }),
 		total("upstream_replies", "Replies accepted.", func(s stats) uint64 { return s.Replies }),
 		total("upstream_truncated", "Of these truncated.", func(s stats) uint64 { return s.Truncated }),
 		totals("upstream_failures", "Exchanges without a reply.", "reason", func(s stats, emit emit) {
@@ -168,11 +210,15 @@ func (d *daemon) upstreamRoom() prometheus.Collector {
 			emit(float64(s.Cancelled), "cancelled")
 			emit(float64(s.Failed), "network")
 			emit(float64(s.Busy), "busy")
+			emit(float64(s.Suspicious), "suspicious")
 		}),
 		totals("upstream_ignored", "Packets that were no reply to what was asked.", "reason", func(s stats, emit emit) {
 			emit(float64(s.WrongAddress), "address")
 			emit(float64(s.WrongID), "id")
+			emit(float64(s.WrongCase), "case")
 			emit(float64(s.WrongQuestion), "question")
+			emit(float64(s.WrongCookie), "cookie")
+			emit(float64(s.NoCookie), "no_cookie")
 			emit(float64(s.Malformed), "malformed")
 			emit(float64(s.ICMP), "icmp")
 		}),

@@ -13,13 +13,18 @@ import (
 	"proxima/bgpctl"
 	"proxima/cache"
 	"proxima/cmd/internal/admin"
+	"proxima/cmd/internal/control"
 	"proxima/cmd/internal/logging"
+	"proxima/cmd/internal/memory"
 	"proxima/cmd/internal/signals"
+	"proxima/cmd/internal/snapshot"
 	"proxima/config"
 	"proxima/netsetup"
 	"proxima/resolver"
 	"proxima/resolver/anchor"
 	"proxima/resolver/iterate"
+	"proxima/resolver/localroot"
+	"proxima/resolver/localroot/fetch"
 	"proxima/resolver/selection"
 	"proxima/resolver/upstream"
 	"proxima/server"
@@ -43,18 +48,23 @@ const primeLimit = 3 * time.Second
 type daemon struct {
 	c       *config.Node
 	log     *logging.Log
+	plan    memory.Plan
 	links   netsetup.Links
 	listen  []netip.Addr
 	sources []netip.Addr
 
 	admin    *admin.Server
+	control  *control.Server
 	failures *cache.Cache
 	unproven *cache.Cache // for clients that set CD
 	answers  *cache.Cache
+	kept     snapshot.File // of the answers
 	servers  *selection.Table
 	upstream *upstream.Client
 	walker   *iterate.Walker
 	resolver *resolver.Resolver
+	root     localroot.Copy
+	rootKeep *fetch.Keeper   // of root
 	upkeep   *anchor.Upkeep  // of the root's keys; nil if they are not kept up to date
 	claim    *claim          // nil without anycast addresses
 	setup    *netsetup.Setup // nil without anycast addresses
@@ -75,13 +85,13 @@ func serve(file string, caught signals.Signals) error {
 		return err
 	}
 	defer log.Close()
-	for _, w := range c.Warnings {
-		log.Warn("a key was ignored", zap.String("key", w.Key), zap.Int("line", w.Line), zap.String("reason", w.Reason))
-	}
+	plan := memory.NewPlan(c.Cache.Memory, memory.Find())
+	plan.Set(log.Logger)
 	d, err := start(c, log)
 	if err != nil {
 		return err
 	}
+	d.plan = plan
 	return d.run(caught)
 }
 
@@ -90,11 +100,14 @@ func serve(file string, caught signals.Signals) error {
 func start(c *config.Node, log *logging.Log) (*daemon, error) {
 	d := &daemon{c: c, log: log, links: netsetup.Kernel()}
 	for _, step := range []func() error{
-		d.findAddresses, d.openAdmin, d.buildResolver, d.holdAddresses, d.openServer, d.buildKeeper,
+		d.findAddresses, d.openAdmin, d.openControl, d.buildResolver, d.holdAddresses, d.openServer, d.buildKeeper,
 	} {
 		if err := step(); err != nil {
 			if d.admin != nil {
 				d.admin.Close()
+			}
+			if d.control != nil {
+				d.control.Close()
 			}
 			return nil, errors.Join(err, d.takeApart(), d.release())
 		}
@@ -125,6 +138,12 @@ func (d *daemon) buildResolver() (err error) {
 	if d.upstream, err = upstream.New(upstream.Options{Sources: d.sources}); err != nil {
 		return err
 	}
+	if err := upstream.CheckPorts(); err != nil {
+		d.log.Warn("source ports are few", zap.Error(err))
+	}
+	if d.kept, err = keptAnswers(d.c, d.answers, d.log.Logger); err != nil {
+		return err
+	}
 	hints, err := readHints(d.c.Recursion.RootHints)
 	if err != nil {
 		return err
@@ -132,17 +151,24 @@ func (d *daemon) buildResolver() (err error) {
 	d.servers = selection.New(0)
 	o := walkerOptions(d.c, hints, d.sources)
 	o.Exchanger, o.Selection, o.Cache = d.upstream, d.servers, d.answers
+	o.LocalRoot = d.root.Answer
 	if o.Trust, err = trustOptions(d.c); err != nil {
 		return err
 	}
 	if d.upkeep, err = loadUpkeep(d.c, d.log.Logger); err != nil {
 		return err
 	}
+	o.Trust.Anchors = kept(o.Trust.Anchors, d.upkeep)
 	if d.walker, err = iterate.New(o); err != nil {
 		return err
 	}
+	if d.upkeep != nil {
+		d.walker.Trust(d.upkeep.Trusted())
+	}
+	d.openLocalRoot(o.Trust)
 	d.resolver, err = resolver.New(resolver.Options{
 		Walker: d.walker, Cache: d.answers, Failures: d.failures, Unproven: d.unproven, ID: d.c.Node.ID,
+		Warm: warmQuestions(d.c),
 	})
 	return err
 }
@@ -204,7 +230,8 @@ func (d *daemon) run(caught signals.Signals) error {
 	watching, endWatching := context.WithCancel(context.Background())
 	defer endKeeping()
 	defer endWatching()
-	p := parts{endKeeping: endKeeping, kept: make(chan error, 1), endWatching: endWatching, watched: make(chan struct{})}
+	p := parts{endKeeping: endKeeping, kept: make(chan error, 1), endWatching: endWatching, watched: make(chan struct{}),
+		restored: make(chan struct{})}
 
 	tasks.Go(func() error { return d.server.Serve(context.Background(), d.resolver) })
 	tasks.Go(func() error {
@@ -219,19 +246,34 @@ func (d *daemon) run(caught signals.Signals) error {
 		d.admin.Serve(d.log.Logger)
 		return nil
 	})
+	d.fillControl()
+	tasks.Go(func() error {
+		d.control.Serve(d.log.Logger)
+		return nil
+	})
 	tasks.Go(func() error {
 		d.prime(keeping)
 		p.kept <- d.keeper.Run(keeping)
 		return nil
 	})
 	tasks.Go(func() error {
-		d.keepAnchors(keeping)
+		defer close(p.restored)
+		d.kept.Restore()
 		return nil
 	})
+	live := func() int64 { return d.answers.Stats().Bytes }
+	follow := func(ctx context.Context) { d.plan.Follow(ctx, live) }
+	for _, task := range []func(context.Context){d.keepAnchors, d.rootKeep.Run, d.resolver.KeepWarm, follow} {
+		tasks.Go(func() error {
+			task(keeping)
+			return nil
+		})
+	}
 	d.log.Info("started", zap.String("version", release()), zap.Stringers("listen", d.server.Addrs()),
 		zap.Stringers("sources", d.sources), zap.Stringers("anycast", d.c.Anycast.Addresses))
 
 	p.failed = d.awaitEnd(caught, failed)
+	d.control.Close()
 	err := d.stop(p, caught)
 	d.admin.Close()
 	return errors.Join(tasks.Wait(), err)

@@ -140,6 +140,11 @@ func TestServe_answersAndEndsOnASignal(t *testing.T) {
 	}
 }
 
+func TestServe_asksForWhatItKeepsWarm(t *testing.T) {
+	n := startNode(t, "cache: {keep_warm: [www.example., example. MX]}\n")
+	await(t, "addresses of both families, and MX, were asked for in vain", func() bool { return n.resolver.Stats().RefreshFailed == 3 })
+}
+
 func TestServe_failedStartNamesTheReasonAndLeavesNothing(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -190,7 +195,7 @@ func TestMetrics_namePackages(t *testing.T) {
 		t.Fatal(err)
 	}
 	rooms := map[string]bool{"build": true, "netsetup": true, "server": true, "resolver": true, "cache": true,
-		"iterate": true, "logging": true, "selection": true, "upstream": true, "bgpctl": true}
+		"iterate": true, "dialogue": true, "localroot": true, "logging": true, "selection": true, "upstream": true, "bgpctl": true}
 	seen := map[string]bool{}
 	for _, f := range families {
 		name, ours := strings.CutPrefix(f.GetName(), "proxima_")
@@ -210,7 +215,7 @@ func TestMetrics_namePackages(t *testing.T) {
 func TestAdmin_servesMetrics(t *testing.T) {
 	n := startNode(t, "")
 	status, body := get(n.web + "/metrics")
-	for _, want := range []string{"proxima_server_queries_total{transport=\"udp\"}", "go_goroutines", "process_open_fds"} {
+	for _, want := range []string{"proxima_server_queries_total{transport=\"udp\"}", "go_goroutines", "go_cpu_classes_gc_total_cpu_seconds_total", "process_open_fds"} {
 		if status != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("/metrics: %d without %s", status, want)
 		}

@@ -21,6 +21,7 @@ type parts struct {
 	kept        chan error // what the keeper returned
 	endWatching context.CancelFunc
 	watched     chan struct{} // closed when nothing is repaired any more
+	restored    chan struct{} // closed when the cache has what was kept of it
 	failed      bool          // a part has failed: there is nothing to drain for
 }
 
@@ -51,6 +52,10 @@ func (d *daemon) stop(p parts, caught signals.Signals) error {
 		d.log.Warn("addresses were left in place: the sidecar has not confirmed", zap.Error(withdrawn))
 	} else {
 		err = errors.Join(err, d.release())
+	}
+	if !p.failed { // else what has failed may have to do with what is known
+		<-p.restored
+		d.kept.Save()
 	}
 	d.log.Info("stopped")
 	return err

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/miekg/dns"
 	"go.uber.org/zap"
 
+	"proxima/clock"
 	"proxima/config"
 	"proxima/resolver/anchor"
 )
@@ -33,20 +36,25 @@ func loadUpkeep(c *config.Node, log *zap.Logger) (*anchor.Upkeep, error) {
 	return &u, nil
 }
 
+// kept returns the operator's anchors with those of the root as an upkeep has
+// them now, so that not even the first client is judged by a key that is gone.
+func kept(anchors []*dns.DS, u *anchor.Upkeep) []*dns.DS {
+	if u == nil {
+		return anchors
+	}
+	others := slices.DeleteFunc(slices.Clone(anchors), func(a *dns.DS) bool { return a.Hdr.Name == u.Zone })
+	return append(others, u.Trusted()...)
+}
+
 // keepAnchors asks the root for its keys when that is due, and trusts those that
 // it may, RFC 5011, until ctx ends.
 func (d *daemon) keepAnchors(ctx context.Context) {
 	if d.upkeep == nil {
 		return
 	}
-	d.walker.Trust(d.upkeep.Trusted())
 	for {
-		timer := time.NewTimer(time.Until(d.upkeep.Next))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if clock.Wait(ctx, d.upkeep.Due(clock.Now())) != nil {
 			return
-		case <-timer.C:
 		}
 		limited, cancel := context.WithTimeout(ctx, sightLimit)
 		sighting := d.walker.Sight(limited)
@@ -63,16 +71,17 @@ const sightLimit = 10 * time.Second
 
 // takeSighting learns from the root's keys, and says what has become of them.
 func (d *daemon) takeSighting(s anchor.Sighting) {
-	before := make(map[uint16]anchor.State)
-	for _, k := range d.upkeep.Keys {
-		before[k.DNSKEY.KeyTag()] = k.State
-	}
-	next := d.upkeep.After(s, time.Now())
+	before := d.upkeep.Keys
+	next := d.upkeep.After(s, clock.Now())
 	d.upkeep = &next
 	for _, k := range next.Keys {
-		tag := k.DNSKEY.KeyTag()
-		if was, known := before[tag]; !known || was != k.State {
-			d.log.Info("key of the root changed its state", zap.Uint16("tag", tag), zap.Stringer("state", k.State))
+		if !slices.ContainsFunc(before, func(b anchor.Key) bool { return b.Same(k) && b.State == k.State }) {
+			d.log.Info("key of the root changed its state", zap.Uint16("tag", k.DNSKEY.KeyTag()), zap.Stringer("state", k.State))
+		}
+	}
+	for _, b := range before {
+		if !slices.ContainsFunc(next.Keys, b.Same) {
+			d.log.Warn("new key of the root went before it could be trusted", zap.Uint16("tag", b.DNSKEY.KeyTag()))
 		}
 	}
 	if !s.Valid {

@@ -3,12 +3,15 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/miekg/dns"
 	"go.uber.org/zap"
 
 	"proxima/config"
+	"proxima/resolver/anchor"
 )
 
 func TestLoadUpkeep(t *testing.T) {
@@ -38,6 +41,43 @@ func TestLoadUpkeep(t *testing.T) {
 			}
 			if got != tt.keys {
 				t.Errorf("%d anchors, want %d", got, tt.keys)
+			}
+		})
+	}
+}
+
+func TestKept(t *testing.T) {
+	const digest = " 0000000000000000000000000000000000000000000000000000000000000000"
+	anchors := func(t *testing.T, texts ...string) []*dns.DS {
+		t.Helper()
+		all, err := readAnchors(texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	root, other := ". IN DS 1 13 2"+digest, "example. IN DS 2 13 2"+digest
+	revoked := anchor.Begin(".", anchors(t, root))
+	revoked.Anchors = nil
+	learned := anchor.Begin(".", anchors(t, root))
+	learned.Anchors = anchors(t, ". IN DS 3 13 2"+digest)
+	tests := []struct {
+		name   string
+		upkeep *anchor.Upkeep
+		want   string // key tags
+	}{
+		{"as they are when nothing is kept up to date", nil, "1 2"},
+		{"the root's as the upkeep has them", &learned, "2 3"},
+		{"those of other zones when none of the root's is left", &revoked, "2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, ds := range kept(anchors(t, root, other), tt.upkeep) {
+				got = append(got, strconv.Itoa(int(ds.KeyTag)))
+			}
+			if strings.Join(got, " ") != tt.want {
+				t.Errorf("tags %v, want %s", got, tt.want)
 			}
 		})
 	}

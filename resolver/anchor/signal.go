@@ -2,9 +2,7 @@ package anchor
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/miekg/dns"
 )
@@ -13,8 +11,8 @@ const (
 	// optionKeyTag is edns-key-tag, RFC 8145 section 4.1.
 	optionKeyTag = 14
 
-	// maxTags bounds the tags that are signalled: as many as fit into a label
-	// with "_ta-" before them. A zone in the midst of a roll has two.
+	// maxTags bounds the tags that are signalled. 12: a zone in the midst of a
+	// roll has two.
 	maxTags = 12
 )
 
@@ -30,25 +28,9 @@ func Tags(zone string, anchors []*dns.DS) []uint16 {
 	return slices.Compact(tags)
 }
 
-// TagQuestion returns the question that tells a zone's servers which of its keys
-// are trusted here: RFC 8145 section 5.1. The answer does not matter. It is not
-// ok if there is nothing to tell.
-func TagQuestion(zone string, anchors []*dns.DS) (q dns.Question, ok bool) {
-	tags := Tags(zone, anchors)
-	if len(tags) == 0 {
-		return dns.Question{}, false
-	}
-	var label strings.Builder
-	label.WriteString("_ta")
-	for _, tag := range tags[:min(len(tags), maxTags)] {
-		fmt.Fprintf(&label, "-%04x", tag)
-	}
-	name := label.String() + "." + strings.TrimPrefix(zone, ".")
-	return dns.Question{Name: name, Qtype: dns.TypeNULL, Qclass: dns.ClassINET}, true
-}
-
-// TagOption returns the EDNS option that tells the same in a query for the
-// zone's DNSKEY, RFC 8145 section 4.1; nil if there is nothing to tell.
+// TagOption returns the EDNS option that tells a zone's servers, in a query for
+// its DNSKEY, which of its keys are trusted here: RFC 8145 section 4.1; nil if
+// there is nothing to tell.
 func TagOption(zone string, anchors []*dns.DS) dns.EDNS0 {
 	tags := Tags(zone, anchors)
 	if len(tags) == 0 {

@@ -8,12 +8,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"proxima/disk"
 )
 
 // stateTitle begins each state file. A file without it is not written over.
@@ -61,7 +62,8 @@ func (u Upkeep) Save(file string) error {
 	if err := mayReplace(file); err != nil {
 		return err
 	}
-	err := replace(file, func(w io.Writer) error {
+	const readable = 0o644
+	err := disk.Replace(file, readable, func(w io.Writer) error {
 		_, err := w.Write(u.text())
 		return err
 	})
@@ -88,34 +90,6 @@ func mayReplace(file string) error {
 	}
 	if line != "" && strings.TrimRight(line, "\r\n") != stateTitle {
 		return fmt.Errorf("anchor: %s is no state file, and is not written over", file)
-	}
-	return nil
-}
-
-// replace puts what write writes in the place of file, in one step.
-func replace(file string, write func(io.Writer) error) (err error) {
-	dir := filepath.Dir(file)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	const readable = 0o644
-	err = errors.Join(write(f), f.Chmod(readable), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), file); err != nil {
-		return err
-	}
-	// The file is there; that its name is on the disk may wait.
-	if d, err := os.Open(dir); err == nil {
-		_ = d.Sync()
-		_ = d.Close()
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package anchor
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -207,25 +206,6 @@ func TestUpkeep_Save_withoutItsDirectory(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
-}
-
-func TestReplace_keepsTheOldFileWhenWritingFails(t *testing.T) {
-	file := mustSave(t, mustUpkeep(t))
-	before, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = replace(file, func(w io.Writer) error {
-		_, err := io.WriteString(w, "half")
-		return errors.Join(err, syscall.ENOSPC)
-	})
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("error %v", err)
-	}
-	if got, err := os.ReadFile(file); err != nil || string(got) != string(before) {
-		t.Errorf("now it is %q, %v", got, err)
-	}
-	alone(t, file)
 }
 
 func TestUpkeep_Save_toAFullDisk(t *testing.T) {

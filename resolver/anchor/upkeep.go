@@ -82,12 +82,25 @@ func Begin(zone string, anchors []*dns.DS) Upkeep {
 	return u
 }
 
+// Due returns when the zone is to be asked for its keys, as of a time: Next, but
+// as if no later than maxInterval from then. Had the clock been ahead when Next
+// was written, the zone would not be asked for years.
+func (u Upkeep) Due(at time.Time) time.Time {
+	if latest := at.Add(maxInterval); u.Next.After(latest) {
+		return latest
+	}
+	return u.Next
+}
+
 // A Sighting is the DNSKEY set of the zone as its servers gave it. The zero
 // value is that they gave none.
 type Sighting struct {
 	Keys  []*dns.DNSKEY
 	Sigs  []*dns.RRSIG
 	Valid bool // a key that is trusted has signed the set, for this time
+
+	// Revoked are those of Keys that say so and have signed the set, for this time.
+	Revoked []*dns.DNSKEY
 }
 
 // Trusted returns the anchors by which the zone's keys are to be judged now: the
@@ -111,6 +124,9 @@ func (u Upkeep) Trusted() []*dns.DS {
 	}
 	return trusted
 }
+
+// Same reports whether two are of one key, whatever has become of it.
+func (k Key) Same(other Key) bool { return sameKey(k.DNSKEY, other.DNSKEY) }
 
 func (k Key) trusted() bool { return k.State == Valid || k.State == Missing }
 
@@ -145,7 +161,7 @@ func (u Upkeep) After(s Sighting, at time.Time) Upkeep {
 // step returns what becomes of a key: the table of RFC 5011 section 4.1. It is
 // not kept if it is to be forgotten.
 func (u Upkeep) step(k Key, s Sighting, at time.Time) (next Key, keep bool) {
-	present, revoked := s.shows(k.DNSKEY, at)
+	present, revoked := s.shows(k.DNSKEY)
 	switch k.State {
 	case AddPend:
 		switch {
@@ -205,39 +221,17 @@ func (u *Upkeep) welcome(s Sighting, at time.Time) {
 
 // shows reports whether a key is in the set, and whether it is there to revoke
 // itself, with its own signature.
-func (s Sighting) shows(k *dns.DNSKEY, at time.Time) (present, revoked bool) {
+func (s Sighting) shows(k *dns.DNSKEY) (present, revoked bool) {
 	for _, seen := range s.Keys {
 		switch {
 		case !sameKey(seen, k):
 		case seen.Flags&dns.REVOKE == 0:
 			present = true
 		default:
-			revoked = revoked || s.signedBy(seen, at)
+			revoked = revoked || slices.Contains(s.Revoked, seen)
 		}
 	}
 	return present, revoked
-}
-
-// signedBy reports whether a key has signed the set.
-func (s Sighting) signedBy(k *dns.DNSKEY, at time.Time) bool {
-	set := make([]dns.RR, len(s.Keys))
-	for i, k := range s.Keys {
-		set[i] = k
-	}
-	zone, tries := dns.CanonicalName(k.Hdr.Name), 0
-	for _, sig := range s.Sigs {
-		const maxTries = 4 // a set in a key and an algorithm roll has as many
-		if sig.KeyTag != k.KeyTag() || sig.Algorithm != k.Algorithm || dns.CanonicalName(sig.SignerName) != zone || !sig.ValidityPeriod(at) {
-			continue
-		}
-		if tries++; tries > maxTries {
-			break
-		}
-		if sig.Verify(k, set) == nil {
-			return true
-		}
-	}
-	return false
 }
 
 // holdDown returns how long a key that is new in the set has to wait: RFC 5011

@@ -1,7 +1,6 @@
 package denial
 
 import (
-	"encoding/base32"
 	"slices"
 	"strings"
 	"time"
@@ -92,7 +91,7 @@ type link struct {
 	held
 	key, next string
 	optOut    bool
-	types     types
+	types     dnssec.Types
 }
 
 // covers reports whether key stands between the two ends. The last link of a
@@ -148,47 +147,10 @@ func (l *link) readNSEC(rr *dns.NSEC, zone string) bool {
 	return true
 }
 
-// readNSEC3 refuses algorithms and flags that it does not know (RFC 5155
-// section 8.1 and 8.2), and an owner that is not one label below the apex, so
-// that a child's is not taken for the zone's (CVE-2026-10723).
+// readNSEC3 refuses what dnssec does.
 func (l *link) readNSEC3(rr *dns.NSEC3, zone string) bool {
-	owner := dns.CanonicalName(rr.Hdr.Name)
-	next, end := dns.NextLabel(owner, 0)
-	parent := "."
-	if !end {
-		parent = owner[next:]
-	}
-	if owner == "." || parent != zone || rr.Hash != dns.SHA1 || rr.Flags&^1 != 0 {
-		return false
-	}
-	var ok1, ok2 bool
-	l.key, ok1 = readHash(strings.TrimSuffix(owner[:next], "."))
-	l.next, ok2 = readHash(rr.NextDomain)
+	owner, next, ok := dnssec.ReadNSEC3(rr, zone)
+	l.key, l.next = string(owner[:]), string(next[:])
 	l.optOut, l.types = rr.Flags&1 != 0, rr.TypeBitMap
-	return ok1 && ok2
-}
-
-// readHash reads a hash of 20 octets as NSEC3 writes it.
-func readHash(s string) (string, bool) {
-	octets, err := base32.HexEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(s))
-	return string(octets), err == nil && len(octets) == 20
-}
-
-// types are the types of a name's records, as its link lists them.
-type types []uint16
-
-func (t types) has(qtype uint16) bool { return slices.Contains(t, qtype) }
-
-// cut reports whether the list is a delegation's, from the parent's side. Then
-// it speaks for the DS alone, RFC 6840 section 4.1.
-func (t types) cut() bool { return t.has(dns.TypeNS) && !t.has(dns.TypeSOA) }
-
-// silent reports whether the list's owner says nothing of the names below it:
-// they are another zone's, or a DNAME renames them.
-func (t types) silent() bool { return t.cut() || t.has(dns.TypeDNAME) }
-
-// deny reports whether a question for a type finds nothing at the list's owner,
-// not even an alias (RFC 6840 section 4.3).
-func (t types) deny(qtype uint16) bool {
-	return !t.has(qtype) && !t.has(dns.TypeCNAME) && (qtype == dns.TypeDS || !t.cut())
+	return ok
 }

@@ -89,9 +89,9 @@ func (z *zone) prove(n path, qtype uint16, at time.Time) (finding, bool) {
 	switch {
 	case !ok:
 		return finding{}, false
-	case exact && l.types.deny(qtype):
+	case exact && l.types.Deny(qtype, n == ""):
 		return noData(l)
-	case exact, l.types.silent() && n.within(path(l.key)):
+	case exact, l.types.Silent() && n.within(path(l.key)):
 		return finding{}, false
 	case path(l.next).below(n): // an empty non-terminal
 		return noData(l)
@@ -109,9 +109,9 @@ func (z *zone) prove(n path, qtype uint16, at time.Time) (finding, bool) {
 	switch {
 	case !ok:
 		return finding{}, false
-	case exact && s.types.deny(qtype):
+	case exact && s.types.Deny(qtype, false):
 		return noData(l, s)
-	case exact, s.types.silent() && star.within(path(s.key)):
+	case exact, s.types.Silent() && star.within(path(s.key)):
 		return finding{}, false
 	case path(s.next).below(star):
 		return noData(l, s)
@@ -137,9 +137,9 @@ func (s *hashing) prove(n string, qtype uint16) (finding, bool) {
 	for _, name := range down(s.zone.name, n) {
 		l, exact, ok := s.search(name)
 		switch {
-		case exact && name == n && l.types.deny(qtype):
+		case exact && name == n && l.types.Deny(qtype, n == "."):
 			return noData(l)
-		case exact && (name == n || l.types.silent()):
+		case exact && (name == n || l.types.Silent()):
 			return finding{}, false
 		case exact:
 			encloser = l
@@ -170,7 +170,7 @@ func (s *hashing) wildcard(next string, encloser, covers *link, qtype uint16) (f
 	}
 	l, exact, ok := s.search("*." + strings.TrimPrefix(name, "."))
 	switch {
-	case exact && l.types.deny(qtype):
+	case exact && l.types.Deny(qtype, false):
 		return noData(encloser, covers, l)
 	case !ok, exact, l.optOut:
 		return finding{}, false

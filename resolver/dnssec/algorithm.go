@@ -44,8 +44,12 @@ var algorithms = map[uint8]algorithm{
 	dns.RSASHA512:        {parse: rsaParser(crypto.SHA512)},
 	dns.ECDSAP256SHA256:  {parse: ecdsaParser(elliptic.P256(), crypto.SHA256, priceP256)},
 	dns.ECDSAP384SHA384:  {parse: ecdsaParser(elliptic.P384(), crypto.SHA384, priceP384)},
-	dns.ED25519:          {parse: edwardsParser(ed25519.PublicKeySize, priceEd25519, verifyEd25519)},
-	dns.ED448:            {parse: edwardsParser(ed448.PublicKeySize, priceEd448, verifyEd448)},
+	dns.ED25519: {parse: edwardsParser(ed25519.PublicKeySize, priceEd25519, func(public, signed, signature []byte) bool {
+		return ed25519.Verify(public, signed, signature)
+	})},
+	dns.ED448: {parse: edwardsParser(ed448.PublicKeySize, priceEd448, func(public, signed, signature []byte) bool {
+		return ed448.Verify(public, signed, signature, "") // the context that RFC 8080 section 4 wants
+	})},
 }
 
 // algorithm returns the algorithm numbered n if these rules support it.
@@ -86,16 +90,6 @@ func edwardsParser(size, price int, verify func(public, signed, signature []byte
 		k.verify = func(signed, signature []byte) bool { return verify(public, signed, signature) }
 		return nil
 	}
-}
-
-// verifyEd25519 verifies a signature of RFC 8080 section 4.
-func verifyEd25519(public, signed, signature []byte) bool {
-	return ed25519.Verify(public, signed, signature)
-}
-
-// verifyEd448 verifies one with the empty context that RFC 8080 section 4 wants.
-func verifyEd448(public, signed, signature []byte) bool {
-	return ed448.Verify(public, signed, signature, "")
 }
 
 // sum returns the hash of octets.

@@ -71,7 +71,7 @@ func cutRecord(wire []byte) (one form, data, rest []byte) {
 		ttl:   binary.BigEndian.Uint32(fixed[4:]),
 	}
 	data = fixed[10 : 10+length]
-	lowerNames(one.typ, data)
+	LowerNames(one.typ, data)
 	return one, data, fixed[10+length:]
 }
 
@@ -113,9 +113,9 @@ var lowered = map[uint16]struct{ octets, strings, names int }{
 	dns.TypeDNAME: {names: 1},
 }
 
-// lowerNames brings the names in a record's data to lower case, in place. Data
+// LowerNames brings the names in a record's data to lower case, in place. Data
 // that ends too early is left as it is from there on.
-func lowerNames(typ uint16, data []byte) {
+func LowerNames(typ uint16, data []byte) {
 	at, ok := lowered[typ]
 	if !ok {
 		return

@@ -58,7 +58,7 @@ func TestForm_isWhatTheReferenceSays(t *testing.T) {
 func TestLowerNames_ofBrokenData(t *testing.T) {
 	for typ := range lowered {
 		for _, data := range [][]byte{nil, {0}, {63}, {1, 'A'}, {0, 0, 63, 'A'}, {0, 0, 0, 0, 0, 0, 9, 'A'}, {0, 0, 0, 0, 255, 255}, bytes.Repeat([]byte{0xff}, 300)} {
-			lowerNames(typ, bytes.Clone(data)) // must not panic
+			LowerNames(typ, bytes.Clone(data)) // must not panic
 		}
 	}
 }

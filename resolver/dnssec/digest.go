@@ -33,14 +33,9 @@ func (r Rules) digest(n uint8) (crypto.Hash, bool) {
 	return 0, false
 }
 
-// Supported reports whether anything of a DS set can be judged by the rules. If
-// not, the zone is insecure (RFC 4035 section 5.2).
-func Supported(ds []*dns.DS, r Rules) bool {
-	return slices.ContainsFunc(ds, func(d *dns.DS) bool { return r.unsupported(d) == nil })
-}
-
-// unsupported returns what a DS wants that is not supported, or nil.
-func (r Rules) unsupported(d *dns.DS) *ProofError {
+// Unsupported returns what a DS wants that is not supported, or nil. A zone that
+// has no other DS is insecure (RFC 4035 section 5.2).
+func (r Rules) Unsupported(d *dns.DS) *ProofError {
 	if _, ok := r.algorithm(d.Algorithm); !ok {
 		return fault(codeAlgorithm, d.Hdr.Name, "DS of unsupported algorithm %d", d.Algorithm)
 	}
@@ -60,7 +55,7 @@ func usable(zone name, ds []*dns.DS, r Rules) ([]*dns.DS, *ProofError) {
 		if owner, err := canonical(d.Hdr.Name); err != nil || !bytes.Equal(owner, zone) {
 			continue
 		}
-		if why := r.unsupported(d); why != nil {
+		if why := r.Unsupported(d); why != nil {
 			bad = why
 			continue
 		}

@@ -27,14 +27,6 @@ type Keys struct {
 	expires time.Time
 }
 
-// Zone returns the zone's name in lower case, "" if there are no keys.
-func (k Keys) Zone() string {
-	if k.Empty() {
-		return ""
-	}
-	return k.zone.String()
-}
-
 // Empty reports whether nothing can be verified with the keys.
 func (k Keys) Empty() bool { return len(k.keys) == 0 }
 
@@ -155,6 +147,21 @@ func TrustKeys(zone string, ds []*dns.DS, set RRset, at time.Time, w *Work) (Key
 		}
 	}
 	return k, nil
+}
+
+// SignedBy reports whether a key has signed the set, though it be revoked: thus
+// a key revokes itself, RFC 5011 section 2.1.
+func SignedBy(k *dns.DNSKEY, set RRset, at time.Time, w *Work) bool {
+	z, err := canonical(k.Hdr.Name)
+	p, malformed := publish(k)
+	if err != nil || malformed != nil {
+		return false
+	}
+	own, bad := p.parse(z.String(), w.rules)
+	if bad == nil {
+		_, err = VerifyRRset(set, Keys{zone: z, keys: []key{own}}, at, w)
+	}
+	return bad == nil && err == nil
 }
 
 // publishedBy reads a zone's DNSKEY set.

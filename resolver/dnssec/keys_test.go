@@ -93,8 +93,10 @@ func TestTrustKeys(t *testing.T) {
 			if len(k.keys) != tt.keys || k.Empty() != (tt.keys == 0) {
 				t.Errorf("%d keys, want %d", len(k.keys), tt.keys)
 			}
-			if Supported(tt.zone.ds, Rules{}) == (tt.code == codeAlgorithm || tt.code == codeDigest || len(tt.zone.ds) == 0) {
-				t.Errorf("Supported = %t", Supported(tt.zone.ds, Rules{}))
+			for _, d := range tt.zone.ds {
+				if err := (Rules{}).Unsupported(d); (err != nil) != (tt.code == codeAlgorithm || tt.code == codeDigest) {
+					t.Errorf("Unsupported = %v", err)
+				}
 			}
 		})
 	}
@@ -164,8 +166,8 @@ func TestTrustKeys_unsupportedShapesMakeInsecureOnlyIfAllAre(t *testing.T) {
 func TestKeys_expireWithTheirSet(t *testing.T) {
 	s := mustSigner(t, "Example.", dns.ED25519, 256)
 	k := mustTrust(t, s)
-	if want := today.Add(time.Hour); !k.Expires().Equal(want) || k.Zone() != "example." {
-		t.Errorf("%s expires %v, want %v", k.Zone(), k.Expires(), want)
+	if want := today.Add(time.Hour); !k.Expires().Equal(want) || k.zone.String() != "example." {
+		t.Errorf("%s expires %v, want %v", k.zone, k.Expires(), want)
 	}
 }
 
@@ -176,5 +178,39 @@ func TestTag_isTheLibrarys(t *testing.T) {
 		if err != nil || p.tag != s.KeyTag() {
 			t.Errorf("%s: tag %d, %v; want %d", dns.AlgorithmToString[a.number], p.tag, err, s.KeyTag())
 		}
+	}
+}
+
+func TestSignedBy(t *testing.T) {
+	revoked := func(s signer) signer {
+		s.DNSKEY.Flags |= dns.REVOKE
+		return s
+	}
+	own := revoked(mustSigner(t, "example.", dns.ECDSAP256SHA256, 256))
+	other := mustSigner(t, "example.", dns.ECDSAP256SHA256, 256)
+	tests := []struct {
+		name   string
+		key    signer
+		signer signer
+		want   bool
+	}{
+		{"a revoked key", own, own, true},
+		{"one that is not revoked", other, other, true},
+		{"of Ed448", revoked(mustSigner(t, "example.", dns.ED448, 0)), signer{}, true},
+		{"of RSA with a big exponent", revoked(mustRSA(t, "example.", new(big.Int).SetUint64(1<<32+15), 2048)), signer{}, true},
+		{"another has signed", own, other, false},
+		{"an algorithm that is not supported", revoked(mustSigner(t, "example.", dns.RSASHA1, 1024)), signer{}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.signer.DNSKEY == nil {
+				tt.signer = tt.key
+			}
+			set := RRset{RRs: []dns.RR{tt.key.DNSKEY}}
+			set.Sigs = []*dns.RRSIG{tt.signer.sign(t, set.RRs, nil)}
+			if got := SignedBy(tt.key.DNSKEY, set, today, NewWork(Rules{})); got != tt.want {
+				t.Errorf("SignedBy = %t", got)
+			}
+		})
 	}
 }

@@ -9,7 +9,7 @@ import (
 // An nsec is an NSEC record of a zone: between owner and next is no name.
 type nsec struct {
 	owner, next name
-	types       types
+	types       Types
 }
 
 // readNSEC reads an NSEC record as one of zone. It refuses a record that
@@ -29,7 +29,7 @@ func readNSEC(rr *dns.NSEC, zone name) (nsec, bool) {
 // covers reports whether n stands between owner and next, where nobody's
 // records are but perhaps names below n.
 func (r nsec) covers(n name) bool {
-	if n.within(r.owner) && r.types.silent() {
+	if n.within(r.owner) && r.types.Silent() {
 		return false
 	}
 	if !r.owner.before(r.next) { // the last one: next is the apex
@@ -47,7 +47,7 @@ type nsecs []nsec
 // alias: RFC 4035 section 5.4.
 func (s nsecs) noData(n name, qtype uint16) Status {
 	for _, r := range s {
-		if r.owner.equal(n) && r.types.deny(qtype, n) {
+		if r.owner.equal(n) && r.types.Deny(qtype, len(n) == 1) {
 			return Secure
 		}
 	}
@@ -105,7 +105,7 @@ func (s nsecs) wildcardExpansion(n, encloser name) Status {
 // RFC 6840 section 4.4.
 func (s nsecs) noDS(n name) Status {
 	for _, r := range s {
-		if r.owner.equal(n) && r.types.cut() && r.types.deny(dns.TypeDS, n) {
+		if r.owner.equal(n) && r.types.Cut() && r.types.Deny(dns.TypeDS, len(n) == 1) {
 			return Secure
 		}
 	}
@@ -129,38 +129,33 @@ func (s nsecs) closestEncloser(n name) (encloser name, ok bool) {
 	return nil, false
 }
 
-// types are the types of a name's records, as its NSEC or NSEC3 lists them.
-type types []uint16
+// Types are the types of a name's records, as its NSEC or NSEC3 lists them.
+type Types []uint16
 
-// has reports whether the name has records of a type.
-func (t types) has(qtype uint16) bool { return slices.Contains(t, qtype) }
+// Has reports whether the name has records of a type.
+func (t Types) Has(qtype uint16) bool { return slices.Contains(t, qtype) }
 
-// cut reports whether the list is a delegation's, from the parent's side. Then
+// Cut reports whether the list is a delegation's, from the parent's side. Then
 // it speaks for the DS alone, RFC 6840 section 4.1.
-func (t types) cut() bool { return t.has(dns.TypeNS) && !t.has(dns.TypeSOA) }
+func (t Types) Cut() bool { return t.Has(dns.TypeNS) && !t.Has(dns.TypeSOA) }
 
-// silent reports whether the list's owner says nothing of the names below it:
+// Silent reports whether the list's owner says nothing of the names below it:
 // they are another zone's, or a DNAME renames them (RFC 6840 section 4.1).
-func (t types) silent() bool { return t.cut() || t.has(dns.TypeDNAME) }
+func (t Types) Silent() bool { return t.Cut() || t.Has(dns.TypeDNAME) }
 
-// deny reports whether the list, which is n's, proves that a question for a
-// type finds nothing. It does not if the type is listed; nor if an alias is,
-// which would be followed (RFC 6840 section 4.3); nor if the list is that of
-// the wrong side of a zone cut, since of the DS the parent speaks and of all
-// else the child. The root has no parent.
-func (t types) deny(qtype uint16, n name) bool {
+// Deny reports whether the list, which is that of the name asked for, proves
+// that a question for a type finds nothing. It does not if the type is listed;
+// nor if an alias is, which would be followed (RFC 6840 section 4.3); nor if the
+// list is that of the wrong side of a zone cut, since of the DS the parent
+// speaks and of all else the child. The root has no parent. Nor does it of OPT,
+// and of TKEY to ANY, which no list names (RFC 6895 section 3.1).
+func (t Types) Deny(qtype uint16, root bool) bool {
 	switch {
-	case t.has(qtype), t.has(dns.TypeCNAME), meta(qtype):
+	case t.Has(qtype), t.Has(dns.TypeCNAME), qtype == dns.TypeOPT, qtype >= dns.TypeTKEY && qtype <= dns.TypeANY:
 		return false
 	case qtype == dns.TypeDS:
-		return !t.has(dns.TypeSOA) || len(n) == 1
+		return !t.Has(dns.TypeSOA) || root
 	default:
-		return !t.cut()
+		return !t.Cut()
 	}
-}
-
-// meta reports whether records cannot have this type, so that no list names it:
-// OPT, and from TKEY to ANY (RFC 6895 section 3.1).
-func meta(qtype uint16) bool {
-	return qtype == dns.TypeOPT || qtype >= dns.TypeTKEY && qtype <= dns.TypeANY
 }

@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"bytes"
+	"crypto/sha1"
 
 	"github.com/miekg/dns"
 )
@@ -12,7 +13,7 @@ type nsec3 struct {
 	owner, next hash
 	params      parameters
 	optOut      bool
-	types       types
+	types       Types
 }
 
 // readNSEC3 reads an NSEC3 record as one of zone. It refuses an algorithm and
@@ -29,6 +30,14 @@ func readNSEC3(rr *dns.NSEC3, zone name) (nsec3, bool) {
 	to, ok3 := readHash(rr.NextDomain)
 	r := nsec3{owner: from, next: to, params: params, optOut: rr.Flags&1 != 0, types: rr.TypeBitMap}
 	return r, ok1 && ok2 && ok3
+}
+
+// ReadNSEC3 returns the hashes between which the record says that nothing is.
+// It is not ok if the record is none of zone, or not to be understood.
+func ReadNSEC3(rr *dns.NSEC3, zone string) (owner, next [sha1.Size]byte, ok bool) {
+	z, err := canonical(zone)
+	r, ok := readNSEC3(rr, z)
+	return r.owner, r.next, ok && err == nil
 }
 
 // covers reports whether h stands between owner and next.
@@ -76,7 +85,7 @@ func newChain(zone name, records []nsec3, w *Work) chain {
 // alias: RFC 5155 section 8.5 and 8.6. Empty non-terminals have a record of
 // their own, with an empty list.
 func (c *chain) noData(n name, qtype uint16) Status {
-	if r, ok := c.match(n); ok && r.types.deny(qtype, n) {
+	if r, ok := c.match(n); ok && r.types.Deny(qtype, len(n) == 1) {
 		return Secure
 	}
 	return Bogus
@@ -140,7 +149,7 @@ func (c *chain) optOut(n name) Status {
 // parent's side of it (RFC 6840 section 4.4). Where the delegation itself is
 // left out, optOut says the same of it.
 func (c *chain) noDS(n name) Status {
-	if r, ok := c.match(n); ok && r.types.cut() && r.types.deny(dns.TypeDS, n) {
+	if r, ok := c.match(n); ok && r.types.Cut() && r.types.Deny(dns.TypeDS, len(n) == 1) {
 		return Secure
 	}
 	return Bogus
@@ -159,7 +168,7 @@ func (c *chain) closestEncloser(n name) (encloser name, status Status) {
 		if !exists {
 			continue
 		}
-		if r.types.silent() {
+		if r.types.Silent() {
 			return nil, Bogus
 		}
 		return encloser, c.absent(next)

@@ -2,6 +2,7 @@ package iterate
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -366,6 +367,29 @@ func TestWalker_Sight(t *testing.T) {
 		if s := w.Sight(t.Context()); !s.Valid || len(s.Keys) != 1 || s.Keys[0].KeyTag() != n.Anchor().KeyTag || len(s.Sigs) != 1 {
 			t.Errorf("sighting %+v", s)
 		}
+		own := &dns.DNSKEY{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 60}, Flags: 257 | dns.REVOKE, Protocol: 3, Algorithm: dns.ED25519}
+		private, err := own.Generate(256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig := &dns.RRSIG{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeRRSIG, Class: dns.ClassINET, Ttl: 60}, TypeCovered: dns.TypeDNSKEY, Algorithm: own.Algorithm,
+			OrigTtl: 60, Inception: uint32(time.Now().Unix()), Expiration: uint32(time.Now().Add(time.Hour).Unix()), KeyTag: own.KeyTag(), SignerName: "."}
+		if err := sig.Sign(private.(crypto.Signer), []dns.RR{own}); err != nil {
+			t.Fatal(err)
+		}
+		for _, signed := range []bool{true, false} {
+			n.Spoof(rootAddr, func(_, m *dns.Msg, _ bool) *dns.Msg {
+				m.Answer = []dns.RR{own}
+				if signed {
+					m.Answer = append(m.Answer, sig)
+				}
+				return m
+			})
+			if s := w.Sight(t.Context()); s.Valid || len(s.Keys) != 1 || (len(s.Revoked) == 1) != signed {
+				t.Errorf("of a key that revokes itself, signed %t: %+v", signed, s)
+			}
+		}
+		n.Heal(rootAddr)
 		n.Drop(rootAddr)
 		if s := w.Sight(t.Context()); s.Valid || len(s.Keys) != 0 {
 			t.Errorf("of a silent root: %+v", s)

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"proxima/resolver/reply"
 	"proxima/resolver/trust"
 
 	"github.com/miekg/dns"
@@ -23,6 +24,10 @@ type Cut struct {
 
 	recursive bool // the servers are resolvers: ask with RD, believe no referral
 	explicit  bool // named by the operator: Options.Deny does not apply
+
+	lower  bool // the servers are asked in lower case
+	stream bool // the servers are asked over TCP alone
+	full   bool // the servers are asked for whole names
 }
 
 // A Server is a name server of a cut and the addresses known for it.
@@ -44,7 +49,7 @@ func (c *Cut) key() string {
 // of at time at. Of too many servers it takes a random choice.
 func (w *Walker) descend(parent *Cut, v *verdict, at time.Time) *Cut {
 	lease := at.Add(time.Duration(v.TTL) * time.Second)
-	if limit := at.Add(w.maxTTL); lease.After(limit) {
+	if limit := at.Add(w.store.MaxTTL); lease.After(limit) {
 		lease = limit
 	}
 	if parent.Zone != "." && !parent.explicit && lease.After(parent.Expires) {
@@ -80,7 +85,7 @@ func (w *Walker) sample(names []string) []string {
 func (w *Walker) deepest(q dns.Question, at time.Time) (cut *Cut, ok bool) {
 	name := q.Name
 	if q.Qtype == dns.TypeDS {
-		name = above(name)
+		name = reply.Above(name)
 	}
 	for {
 		if cut, ok := w.stubs[name]; ok {
@@ -93,7 +98,7 @@ func (w *Walker) deepest(q dns.Question, at time.Time) (cut *Cut, ok bool) {
 		if cut, ok := w.cuts.Get(name); ok && at.Before(cut.Expires) {
 			return cut, true
 		}
-		name = above(name)
+		name = reply.Above(name)
 	}
 }
 
@@ -105,9 +110,9 @@ func (w *Walker) forwarder(q dns.Question) (z *forward, ok bool) {
 	}
 	name := q.Name
 	if q.Qtype == dns.TypeDS {
-		name = above(name)
+		name = reply.Above(name)
 	}
-	for ; ; name = above(name) {
+	for ; ; name = reply.Above(name) {
 		if _, ok := w.stubs[name]; ok {
 			return nil, false
 		}
@@ -118,13 +123,4 @@ func (w *Walker) forwarder(q dns.Question) (z *forward, ok bool) {
 			return nil, false
 		}
 	}
-}
-
-// above returns the name without its first label; the root is its own parent.
-func above(name string) string {
-	next, end := dns.NextLabel(name, 0)
-	if end {
-		return "."
-	}
-	return name[next:]
 }

@@ -2,7 +2,9 @@ package iterate
 
 import (
 	"fmt"
+	"time"
 
+	"proxima/resolver/limit"
 	"proxima/wire"
 
 	"github.com/miekg/dns"
@@ -15,9 +17,12 @@ type Error struct {
 	Reason string   // for the client
 	Chain  []dns.RR // the aliases that were followed until it failed
 	Bogus  bool     // what came could not be proven: who does not mind may still have it
-	Local  bool     // it is this host that lacks something: not to be remembered
+	Unsure bool     // Bogus for want of a reply: soon there may be one, and what is stale is no worse
+	Silent bool     // nobody said anything: it may be the way there that is broken, and mended any moment
+	Local  bool     // it is this host that lacks something, or has no seat left: not to be remembered
 
-	spent bool // the Budget or the time is gone: asking otherwise is no use
+	spent   bool // the Budget or the time is gone: asking otherwise is no use
+	lasting bool // servers were asked in vain, and would be again
 }
 
 // Error names the question and the reason.
@@ -31,18 +36,27 @@ func (e *Error) EDE() (code uint16, text string) {
 }
 
 // strike counts that l ended the question for name, and returns the error.
-func (w *Walker) strike(l limit, name string) *Error {
-	w.counts.limits[l].Add(1)
+func (t *task) strike(l limit.Limit, name string) *Error {
+	t.touch(l)
 	code := uint16(wire.EDEOther)
-	if l == limitCycle || l == limitReferrals || l == limitFaults {
+	if l == limit.ZoneSeats || l == limit.Cycle || l == limit.Referrals || l == limit.Faults {
 		code = wire.EDENoReachableAuthority
 	}
-	return &Error{Name: name, Code: code, Reason: "work limit: " + l.String(), spent: l == limitExchanges || l == limitOctets}
+	return &Error{Name: name, Code: code, Reason: "work limit: " + l.String(), Local: l == limit.ZoneSeats, spent: l == limit.Exchanges || l == limit.Octets}
+}
+
+// touch counts that l ended something.
+func (t *task) touch(l limit.Limit) {
+	t.w.counts.limits[l].Add(1)
+	t.note.Struck(l.String())
 }
 
 // A tally counts what came of asking the servers of one cut.
 type tally struct {
 	timeouts, faults int    // silent; refused by the network
+	full             int    // had no seat left
+	local            bool   // addresses could not be looked up for want of something on this host
+	starved          bool   // more might have been tried, had the Budget had it
 	lame             int    // replied, but not with an answer
 	reason           string // of the last lame reply
 }
@@ -53,10 +67,14 @@ func (t *tally) failed() int { return t.timeouts + t.faults + t.lame }
 // failure is the error when nobody at the servers of zone answered for name;
 // dead says that the zone was given up.
 func (t *tally) failure(name, zone string, dead bool) *Error {
-	e := &Error{Name: name, Code: wire.EDENoReachableAuthority}
+	e := &Error{Name: name, Code: wire.EDENoReachableAuthority, lasting: t.failed() > 0 && !t.starved, Silent: t.lame == 0}
 	switch {
+	case t.failed() == 0 && t.full > 0:
+		e.Reason, e.Local = fmt.Sprintf("too many questions at the servers of %s", zone), true
 	case t.failed() == 0 && dead:
 		e.Reason = fmt.Sprintf("the servers of %s were given up", zone)
+	case t.failed() == 0 && t.local:
+		e.Reason, e.Local = fmt.Sprintf("no means to find the servers of %s now", zone), true
 	case t.failed() == 0:
 		e.Reason = fmt.Sprintf("no address for the servers of %s", zone)
 	case t.lame > 0:
@@ -67,4 +85,16 @@ func (t *tally) failure(name, zone string, dead bool) *Error {
 		e.Reason = fmt.Sprintf("no reply in %d tries at %s", t.failed(), zone)
 	}
 	return e
+}
+
+// Lasts returns how long the error is remembered: 0 if it says nothing of the
+// servers.
+func (e *Error) Lasts() time.Duration {
+	switch {
+	case !e.lasting:
+		return 0
+	case e.Bogus && !e.Unsure:
+		return maxFailureLife
+	}
+	return minFailureLife
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"proxima/resolver/limit"
 	"proxima/test/sim"
 
 	"github.com/miekg/dns"
@@ -46,6 +47,11 @@ func TestWalker_staysCheap(t *testing.T) {
 			"www.sub.evil.example. A", 20, time.Second,
 		},
 		{
+			"100 servers with long names in a victim's zone (NXNS)",
+			repeat(100, "sub NS a.b.c.d.e.f.g.ns#.one.example."), nil,
+			"www.sub.evil.example. A", 20, time.Second,
+		},
+		{
 			"200 servers in a silent zone (NRDelegation)",
 			repeat(200, "sub NS ns#.one.example."),
 			func(n *sim.Internet) { n.Drop(oneAddr, oneAddr6) },
@@ -75,6 +81,11 @@ func TestWalker_staysCheap(t *testing.T) {
 			"a name of 120 labels",
 			"", nil,
 			strings.Repeat("a.", 118) + "evil.example. A", 16, time.Second,
+		},
+		{
+			"a name of 120 labels below a server that answers by streams only",
+			strings.Repeat("a.", 117) + "a A 192.0.2.80", func(n *sim.Internet) { n.Truncate(evilAddr) },
+			strings.Repeat("a.", 118) + "evil.example. A", 7, time.Second,
 		},
 		{
 			"a server that refers to itself, up and sideways for ever",
@@ -116,6 +127,9 @@ func TestWalker_staysCheap(t *testing.T) {
 				}
 				if took := time.Since(began); took > tt.within {
 					t.Errorf("took %v, want %v at most", took, tt.within)
+				}
+				if got := len(n.Asked(oneAddr)) + len(n.Asked(oneAddr6)); got > 15 {
+					t.Errorf("the victim was asked %d times, want 15 at most", got)
 				}
 			})
 		})
@@ -198,7 +212,7 @@ func TestWalker_paysForRecalledAliases(t *testing.T) {
 				t.Fatalf("c%d: error %v", i, err)
 			}
 			if err == nil {
-				w.cache.Put(a)
+				w.store.Cache.Put(a)
 			}
 		}
 		if got := w.Stats().Limits["aliases"]; got != 1 {
@@ -209,7 +223,7 @@ func TestWalker_paysForRecalledAliases(t *testing.T) {
 
 func TestWalker_boundsNesting(t *testing.T) {
 	// Each zone's only server lies in the next one; the last one has glue.
-	const deep = maxDepth + 2 // the last two zones need no question of their own
+	const deep = limit.MaxDepth + 2 // the last two zones need no question of their own
 	synctest.Test(t, func(t *testing.T) {
 		n, tld := testInternetAndTLD()
 		for i := range deep {
@@ -228,6 +242,29 @@ func TestWalker_boundsNesting(t *testing.T) {
 		}
 		if got, want := mustAsk(t, w, "www.n1.example. A"), "NOERROR; www.n1.example. 3600 A 192.0.2.80"; got != want {
 			t.Errorf("one zone less: got %s, want %s", got, want)
+		}
+	})
+}
+
+func TestWalker_triesFewConnections(t *testing.T) {
+	// Each server of the zone cuts every datagram, and breaks off every stream
+	// (CVE-2023-46317).
+	const servers, most = 12, 4
+	synctest.Test(t, func(t *testing.T) {
+		n, tld := testInternetAndTLD()
+		tld.Add(repeat(servers, "evil NS ns#.evil") + repeat(servers, "ns#.evil A 198.51.100.#"))
+		for i := range servers {
+			addr := netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})
+			n.Zone("evil.example.", "www A 192.0.2.80\n", addr)
+			n.Truncate(addr)
+			n.NoStream(addr)
+		}
+		w := mustWalker(t, n, nil)
+		if got, want := mustAsk(t, w, "www.evil.example. A"), "error 22 6 of 10 tries at evil.example. failed with: truncated, and no connection left to try"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if got := w.Stats().Streams; got != most {
+			t.Errorf("%d connections, want %d", got, most)
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 
 	"proxima/resolver/anchor"
 	"proxima/resolver/dnssec"
+	"proxima/resolver/found"
+	"proxima/resolver/limit"
 	"proxima/resolver/reply"
 	"proxima/resolver/trust"
 	"proxima/wire"
@@ -18,6 +20,7 @@ type verdict struct {
 	reply.Verdict
 	proven trust.Finding // of an answer, an alias or a denial
 	zone   *trust.Zone   // of a referral: where it leads to; nil if nobody has looked
+	stream bool          // the reply did not fit into a datagram
 }
 
 // judgeOf returns the judge of replies to q by the servers of cut. Answers and
@@ -28,7 +31,8 @@ func (t *task) judgeOf(cut *Cut, q dns.Question, believed bool) judge {
 	}
 	j := &trust.Judge{Chain: t.w.chain, Zone: cut.Trust, Servers: cut.key(), Work: t.b.Work}
 	j.Ask = func(ctx context.Context, q dns.Question, look func(context.Context, *reply.Verdict) error) error {
-		_, err := t.ask(ctx, cut, q, maxFaults, func(ctx context.Context, v *verdict) error {
+		// The question in hand has a seat at the zone already.
+		_, err := t.askSeated(ctx, cut, q, limit.MaxFaults, func(ctx context.Context, v *verdict) error {
 			return look(ctx, &v.Verdict)
 		})
 		return err
@@ -53,6 +57,7 @@ func (t *task) known(cut *Cut, q dns.Question) (*verdict, bool) {
 	v, ok := t.w.chain.Known(q, cut.Trust, t.b.Work)
 	if ok {
 		t.w.counts.known.Add(1)
+		t.noteRecall(q, "what its zone has proven before", 0)
 	}
 	return &verdict{Verdict: v, proven: trust.Finding{Status: dnssec.Secure}}, ok
 }
@@ -64,16 +69,17 @@ func (t *task) explain(ctx context.Context, err error) error {
 	var e *Error
 	switch {
 	case errors.Is(err, trust.ErrBusy):
-		return &Error{Name: t.q.Name, Code: wire.EDEOther, Reason: "too many signatures to verify", spent: true}
+		return &Error{Name: t.q.Name, Code: wire.EDEOther, Reason: "too many signatures to verify", Local: true, spent: true}
 	case errors.As(err, &link) && errors.As(err, &e):
-		if e.Bogus || e.spent || ctx.Err() != nil {
+		if e.Bogus || !e.lasting || ctx.Err() != nil {
 			return e
 		}
 		code := e.Code
 		if link.Type == dns.TypeDNSKEY {
 			code = wire.EDEDNSKEYMissing
 		}
-		return &Error{Name: link.Zone, Code: code, Reason: dns.Type(link.Type).String() + ": " + e.Reason, Bogus: true}
+		return &Error{Name: link.Zone, Code: code, Reason: dns.Type(link.Type).String() + ": " + e.Reason,
+			Bogus: true, Unsure: e.Silent, Silent: e.Silent, lasting: true}
 	case err != nil && ctx.Err() != nil:
 		return late(t.q.Name)
 	}
@@ -82,14 +88,14 @@ func (t *task) explain(ctx context.Context, err error) error {
 
 // unproven is the error of a proof that failed.
 func unproven(p *dnssec.ProofError) *Error {
-	return &Error{Name: p.Name, Code: p.Code, Reason: p.Reason, Bogus: true, spent: p.Spent}
+	return &Error{Name: p.Name, Code: p.Code, Reason: p.Reason, Bogus: true, spent: p.Spent, lasting: !p.Spent}
 }
 
 // sentinel is the error that answers the question whether a key of the root is
 // trusted, RFC 8509: the answer to such a name is withheld from who does not set
 // CD, as though it were bogus.
-func (t *task) sentinel(r *finding) error {
-	if r.status != dnssec.Secure || t.q.Qtype != dns.TypeA && t.q.Qtype != dns.TypeAAAA {
+func (t *task) sentinel(r *found.Records) error {
+	if r.Status != dnssec.Secure || t.q.Qtype != dns.TypeA && t.q.Qtype != dns.TypeAAAA {
 		return nil
 	}
 	if s, ok := anchor.ReadSentinel(t.q.Name); !ok || !s.Fails(t.w.chain.Anchors(".")) {
@@ -104,12 +110,18 @@ func (t *task) configured(ctx context.Context, cut *Cut) (*Cut, error) {
 	if !cut.explicit || t.unchecked || !t.w.chain.Validates() {
 		return cut, nil
 	}
+	within, cancel := context.WithTimeout(ctx, firstTimeout)
+	defer cancel()
 	zone, err := t.w.chain.Configured(cut.Zone, cut.key(), func(q dns.Question) (*reply.Verdict, trust.Finding, error) {
-		v, err := t.find(ctx, q)
+		v, err := t.find(within, q)
 		var e *Error
 		switch {
 		case err == nil:
 			return &v.Verdict, v.proven, nil
+		case errors.As(err, &e) && e.Silent && ctx.Err() == nil:
+			// Who could keep the DS from us could otherwise turn validation off.
+			return nil, trust.Finding{}, &Error{Name: cut.Zone, Code: wire.EDENoReachableAuthority, Silent: true,
+				Reason: "nobody says whether the configured zone is signed"}
 		case errors.As(err, &e) && !e.Bogus && !e.spent:
 			return nil, trust.Finding{}, nil
 		}

@@ -6,7 +6,10 @@ import (
 	"net/netip"
 	"time"
 
+	"proxima/clock"
 	"proxima/resolver/anchor"
+	"proxima/resolver/limit"
+	"proxima/resolver/record"
 
 	"github.com/miekg/dns"
 )
@@ -21,16 +24,17 @@ var errNoRoot = errors.New("iterate: .: the root named no server with an address
 func (w *Walker) Prime(ctx context.Context) error {
 	w.priming.Lock()
 	defer w.priming.Unlock()
-	return w.prime(ctx)
+	return w.prime(ctx, nil)
 }
 
 // Sight returns the keys of the root as its servers give them, for who keeps the
-// trust anchors up to date (RFC 5011). If they cannot be had, there are none.
+// trust anchors up to date (RFC 5011): not as a copy of it has them, which may be
+// days old. If they cannot be had, there are none.
 func (w *Walker) Sight(ctx context.Context) anchor.Sighting {
 	b := NewBudget()
 	b.Work = w.chain.NewWork()
 	q := dns.Question{Name: ".", Qtype: dns.TypeDNSKEY, Qclass: dns.ClassINET}
-	v, err := (&task{w: w, b: b, q: q, unchecked: true}).find(ctx, q)
+	v, err := (&task{w: w, b: b, q: q, unchecked: true, afar: true}).find(ctx, q)
 	if err != nil {
 		return anchor.Sighting{}
 	}
@@ -39,10 +43,16 @@ func (w *Walker) Sight(ctx context.Context) anchor.Sighting {
 	for _, rr := range set.RRs {
 		if k, ok := rr.(*dns.DNSKEY); ok {
 			s.Keys = append(s.Keys, k)
+			if k.Flags&dns.REVOKE != 0 && w.chain.SignedBy(k, set, b.Work) {
+				s.Revoked = append(s.Revoked, k)
+			}
 		}
 	}
 	return s
 }
+
+// Anchors returns the trust anchors of the root. Read only.
+func (w *Walker) Anchors() []*dns.DS { return w.chain.Anchors(".") }
 
 // Trust changes the trust anchors of the root.
 func (w *Walker) Trust(ds []*dns.DS) {
@@ -54,11 +64,11 @@ func (w *Walker) Trust(ds []*dns.DS) {
 // root returns the cut of the root: the primed one, made anew if its lease is
 // over, or else the hints. Only one walk primes at a time; the others go on
 // with what there is.
-func (w *Walker) root(ctx context.Context) *Cut {
+func (w *Walker) root(ctx context.Context, note *record.Question) *Cut {
 	if w.priming.TryLock() {
 		defer w.priming.Unlock()
-		if err := w.prime(ctx); err != nil && ctx.Err() == nil {
-			w.primed.Store(w.hinted(time.Now().Add(hintsLife)))
+		if err := w.prime(ctx, note); err != nil && ctx.Err() == nil {
+			w.primed.Store(w.hinted(clock.Now().Add(hintsLife)))
 		}
 	}
 	if cut := w.primed.Load(); cut != nil {
@@ -71,24 +81,24 @@ func (w *Walker) root(ctx context.Context) *Cut {
 // now.
 func (w *Walker) hinted(lease time.Time) *Cut {
 	cut := *w.hints
-	cut.Trust, cut.Expires = w.chain.Root(time.Now()), lease
+	cut.Trust, cut.Expires = w.chain.Root(clock.Now()), lease
 	return &cut
 }
 
 // prime is Prime, with priming held.
-func (w *Walker) prime(ctx context.Context) error {
+func (w *Walker) prime(ctx context.Context, note *record.Question) error {
 	if w.stubs["."] != nil || w.forwards["."] != nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, primeTimeout)
 	defer cancel()
 	q := dns.Question{Name: ".", Qtype: dns.TypeNS, Qclass: dns.ClassINET}
-	t := &task{w: w, b: NewBudget(), q: q}
-	v, err := t.ask(ctx, w.hints, q, maxFaults, nil)
+	t := &task{w: w, b: NewBudget(), q: q, note: note}
+	v, err := t.ask(ctx, w.hints, q, limit.MaxFaults, nil)
 	if err != nil {
 		return err
 	}
-	at := time.Now()
+	at := clock.Now()
 	v.zone = w.chain.Root(at)
 	cut := w.descend(&Cut{Zone: "."}, w.withHints(v), at)
 	if len(t.serversOf(cut, at).addrs) == 0 {

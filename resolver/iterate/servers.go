@@ -8,6 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"proxima/clock"
+	"proxima/resolver/found"
+	"proxima/resolver/limit"
 	"proxima/resolver/reply"
 
 	"github.com/miekg/dns"
@@ -19,33 +22,35 @@ type servers struct {
 	t       *task
 	cut     *Cut
 	addrs   []netip.AddrPort // each IP address once
-	lookups []dns.Question   // for addresses, in the order in which to ask
+	lookups []dns.Question   // for addresses, server by server, in the order in which to ask
+	resort  bool             // the last resort was tried
+	starved bool             // the Budget had no more for lookups
+	local   bool             // a lookup failed for want of something on this host
 }
 
-// serversOf gathers what is known of cut's servers: glue, and for servers
-// without any, addresses in the cache.
+// serversOf gathers what is known of cut's servers: glue, and for servers that
+// have another zone's name, what that zone says in the cache. What it says may
+// be asked for, too, last of those for which there is glue.
 func (t *task) serversOf(cut *Cut, at time.Time) servers {
 	s := servers{t: t, cut: cut}
-	var second []dns.Question
+	var glued []dns.Question
 	for _, server := range cut.Servers {
-		if s.add(server.Addrs) > 0 || server.Name == "" || dns.IsSubDomain(cut.Zone, server.Name) {
+		glue := s.add(server.Addrs) > 0
+		if server.Name == "" || dns.IsSubDomain(cut.Zone, server.Name) {
 			continue // a server inside its zone without glue cannot be found
 		}
-		var missing []dns.Question
 		for _, typ := range t.w.addressTypes() {
 			q := dns.Question{Name: server.Name, Qtype: typ, Qclass: dns.ClassINET}
-			if r := t.w.recall(q, at); r != nil {
+			if r := t.w.store.Get(q, at, false); r != nil {
 				s.add(t.w.addresses(r))
+			} else if glue {
+				glued = append(glued, q)
 			} else {
-				missing = append(missing, q)
+				s.lookups = append(s.lookups, q)
 			}
 		}
-		if len(missing) > 0 {
-			s.lookups = append(s.lookups, missing[0])
-			second = append(second, missing[1:]...)
-		}
 	}
-	s.lookups = append(s.lookups, second...)
+	s.lookups = append(s.lookups, glued...)
 	return s
 }
 
@@ -93,9 +98,9 @@ func (w *Walker) addressTypes() []uint16 {
 }
 
 // addresses returns the addresses in an answer.
-func (w *Walker) addresses(r *finding) []netip.AddrPort {
+func (w *Walker) addresses(r *found.Records) []netip.AddrPort {
 	var addrs []netip.AddrPort
-	for _, rr := range r.answer {
+	for _, rr := range r.Answer {
 		if addr, ok := reply.Address(rr); ok {
 			addrs = append(addrs, netip.AddrPortFrom(addr, w.port))
 		}
@@ -117,10 +122,10 @@ type lookup struct {
 // is slow. All have ended when more returns. An error ends the whole question.
 func (s *servers) more(ctx context.Context) (found bool, err error) {
 	if len(s.lookups) == 0 {
-		return false, nil
+		return s.lastResort(), nil
 	}
 	if s.t.seeks(s.cut.Zone) {
-		s.t.w.counts.limits[limitCycle].Add(1)
+		s.t.touch(limit.Cycle)
 		return false, nil
 	}
 	s.t.seeking = s.cut.Zone
@@ -130,6 +135,7 @@ func (s *servers) more(ctx context.Context) (found bool, err error) {
 	defer func() {
 		cancel()
 		running.Wait()
+		s.keep(results)
 		s.t.seeking = ""
 	}()
 	before := len(s.addrs)
@@ -152,7 +158,48 @@ func (s *servers) more(ctx context.Context) (found bool, err error) {
 			busy = s.launch(within, results, &running, busy)
 		}
 	}
-	return false, nil
+	return s.lastResort(), nil
+}
+
+// lastResort takes the glue that other delegations have for the servers, and
+// reports whether there is some. A zone may deny or move the name of a server
+// that its parent still knows.
+func (s *servers) lastResort() (found bool) {
+	before := len(s.addrs)
+	for _, server := range s.cut.Servers {
+		if s.resort || server.Name == "" {
+			continue
+		}
+		cut, ok := s.t.w.deepest(dns.Question{Name: server.Name, Qtype: dns.TypeA}, clock.Now())
+		if !ok {
+			continue
+		}
+		for _, other := range cut.Servers {
+			if other.Name == server.Name {
+				s.add(other.Addrs)
+			}
+		}
+	}
+	s.resort = true
+	return len(s.addrs) > before
+}
+
+// keep takes what lookups have found that ended too late to be waited for; those
+// that were broken off may be needed yet.
+func (s *servers) keep(results chan lookup) {
+	close(results)
+	var again []dns.Question
+	for l := range results {
+		switch {
+		case l.panic != nil:
+			panic(l.panic)
+		case l.err == nil:
+			s.take(l)
+		default:
+			again = append(again, l.q)
+		}
+	}
+	s.lookups = append(again, s.lookups...)
 }
 
 // launch begins the next lookup if busy ones leave room for it and the Budget
@@ -165,8 +212,9 @@ func (s *servers) launch(ctx context.Context, results chan<- lookup, running *sy
 	if busy >= room || len(s.lookups) == 0 {
 		return busy
 	}
-	if !s.t.b.lookup() {
-		s.t.w.counts.limits[limitLookups].Add(1)
+	if !s.t.b.Lookup() {
+		s.t.touch(limit.Lookups)
+		s.starved = true
 		s.lookups = nil
 		return busy
 	}
@@ -178,9 +226,9 @@ func (s *servers) launch(ctx context.Context, results chan<- lookup, running *sy
 			l.panic = recover()
 			results <- l
 		}()
-		var r *finding
-		if r, l.err = s.t.below(ctx, q); l.err == nil {
-			l.addrs, l.gone = s.t.w.addresses(r), r.rcode == dns.RcodeNameError
+		var r *found.Records
+		if r, l.err = s.t.below(ctx, q, "address of a server of "+s.cut.Zone); l.err == nil {
+			l.addrs, l.gone = s.t.w.addresses(r), r.Rcode == dns.RcodeNameError
 		}
 	})
 	return busy + 1
@@ -189,27 +237,29 @@ func (s *servers) launch(ctx context.Context, results chan<- lookup, running *sy
 // take takes in what a lookup found. The server may have the other family yet.
 func (s *servers) take(l lookup) {
 	same := func(q dns.Question) bool { return q.Name == l.q.Name }
+	var e *Error
+	s.local = s.local || errors.As(l.err, &e) && e.Local
 	if l.gone {
 		s.lookups = slices.DeleteFunc(s.lookups, same)
 	}
 	if s.add(l.addrs) == 0 && !slices.ContainsFunc(s.lookups, same) {
-		s.t.b.foundNothing()
+		s.t.b.FoundNothing()
 	}
 }
 
-// below answers a question that t raises, from the cache or by a task of its
+// below answers a question that t raises for a reason, from the cache or by a task of its
 // own.
-func (t *task) below(ctx context.Context, q dns.Question) (*finding, error) {
+func (t *task) below(ctx context.Context, q dns.Question, why string) (*found.Records, error) {
 	for up := t; up != nil; up = up.up {
 		if up.q == q {
-			return nil, t.w.strike(limitCycle, q.Name)
+			return nil, t.strike(limit.Cycle, q.Name)
 		}
 	}
 	if t.depth >= t.b.Depth {
-		return nil, t.w.strike(limitDepth, q.Name)
+		return nil, t.strike(limit.Depth, q.Name)
 	}
 	t.w.counts.servers.Add(1)
-	child := &task{w: t.w, b: t.b, q: q, depth: t.depth + 1, up: t, unchecked: t.unchecked}
+	child := &task{w: t.w, b: t.b, q: q, depth: t.depth + 1, up: t, unchecked: t.unchecked, note: t.raise(q, why)}
 	r, err := child.follow(ctx, q, nil)
 	var e *Error
 	if errors.As(err, &e) {

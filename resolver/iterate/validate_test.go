@@ -2,6 +2,7 @@ package iterate
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -236,6 +237,45 @@ func TestWalker_tellsTheRootWhichKeyItTrusts(t *testing.T) {
 		mustAsk(t, mustWalker(t, n, secured(n)), "www.one.example. A")
 		if want := fmt.Sprintf(". 14 %04x", n.Anchor().KeyTag); len(told) != 1 || told[0] != want {
 			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+}
+
+func TestWalker_Lookup_forgetsWithTheException(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := signedInternet()
+		w := mustWalker(t, n, func(o *Options) {
+			secured(n)(o)
+			o.Stale = time.Hour
+			o.Trust.Exceptions = []trust.Exception{{Zone: "one.example", Until: time.Now().Add(20 * time.Second)}}
+		})
+		a, err := w.Lookup(t.Context(), mustQuestion(t, "www.one.example. A"), NewBudget())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := time.Now().Add(20 * time.Second); a.State(at) != cache.Dead {
+			t.Errorf("it is %v when the exception ends, and expires in %v", a.State(at), time.Until(a.Expires()))
+		}
+	})
+}
+
+func TestWalker_Lookup_trustsNoConfiguredZoneWithoutItsDS(t *testing.T) {
+	// Who keeps the question for the DS from being answered must not turn
+	// validation off.
+	synctest.Test(t, func(t *testing.T) {
+		n := signedInternet()
+		n.Drop(rootAddr, rootAddr6, tldAddr, tldAddr6)
+		w := mustWalker(t, n, func(o *Options) {
+			secured(n)(o)
+			o.Zones = []Zone{{Name: "one.example.", Servers: []netip.AddrPort{netip.AddrPortFrom(oneAddr, 53)}}}
+		})
+		const want = "error 22 nobody says whether the configured zone is signed"
+		if got := mustAsk(t, w, "www.one.example. A"); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		n.Heal(rootAddr, rootAddr6, tldAddr, tldAddr6)
+		if got, secure := mustProve(t, w, "www.one.example. A"); !secure {
+			t.Errorf("healed: got %s", got)
 		}
 	})
 }

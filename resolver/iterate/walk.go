@@ -6,7 +6,13 @@ import (
 	"slices"
 	"time"
 
+	"proxima/clock"
+	"proxima/resolver/anchor"
 	"proxima/resolver/dnssec"
+	"proxima/resolver/found"
+	"proxima/resolver/limit"
+	"proxima/resolver/minimize"
+	"proxima/resolver/record"
 	"proxima/resolver/reply"
 	"proxima/wire"
 
@@ -26,39 +32,42 @@ type task struct {
 	// if none. Set by the task before it starts tasks below, read by those.
 	seeking string
 
+	// afar says that the root's servers are asked although a copy of it is here.
+	afar bool
+
 	// unchecked says that nothing is to be proven, and so nothing to be kept.
 	unchecked bool
-}
 
-// A finding is what a task found out.
-type finding struct {
-	rcode     int
-	answer    []dns.RR
-	authority []dns.RR
-	status    dnssec.Status // the least of all parts
-	why       *wire.EDE     // why it is not more, if clients are told
+	// refresh says that an answer is wanted which outlives the one there is.
+	refresh bool
+
+	note *record.Question // what is done for q is told here; nil for nobody
 }
 
 // resolve answers q: it finds the records and follows the aliases. path are
 // the names that led here.
-func (t *task) resolve(ctx context.Context, q dns.Question, path []string) (*finding, error) {
+func (t *task) resolve(ctx context.Context, q dns.Question, path []string) (*found.Records, error) {
 	v, err := t.find(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	if !t.b.alias(v.Steps) {
-		return nil, t.w.partial(limitAliases, q, v.Answer)
+	if !t.b.Alias(v.Steps) {
+		return nil, t.partial(limit.Aliases, q, v.Answer)
 	}
 	t.w.counts.aliases.Add(uint64(v.Steps))
-	r := &finding{rcode: v.Rcode, answer: v.Answer, authority: v.Authority, status: v.proven.Status, why: v.proven.Why}
+	r := &found.Records{Rcode: v.Rcode, Answer: v.Answer, Authority: v.Authority, Status: v.proven.Status,
+		Why: v.proven.Why, Until: v.proven.Until}
 	if v.Kind != reply.Alias {
 		return r, nil
 	}
 	path = append(path, q.Name)
 	if slices.Contains(path, v.Target) || slices.Contains(aliases(v.Answer), v.Target) {
-		return nil, t.w.partial(limitAliasLoop, q, v.Answer)
+		return nil, t.partial(limit.AliasLoop, q, v.Answer)
 	}
-	rest, err := t.follow(ctx, dns.Question{Name: v.Target, Qtype: q.Qtype, Qclass: q.Qclass}, path)
+	next := dns.Question{Name: v.Target, Qtype: q.Qtype, Qclass: q.Qclass}
+	at := *t
+	at.note = t.raise(next, "what "+q.Name+" is an alias of")
+	rest, err := at.follow(ctx, next, path)
 	if err != nil {
 		var e *Error
 		if errors.As(err, &e) {
@@ -66,46 +75,38 @@ func (t *task) resolve(ctx context.Context, q dns.Question, path []string) (*fin
 		}
 		return nil, err
 	}
-	r.append(rest)
+	r.Append(rest)
 	return r, nil
-}
-
-// append adds what was found at the end of an alias. What is proven of a chain
-// is what is proven of all of it.
-func (r *finding) append(rest *finding) {
-	r.rcode = rest.rcode
-	r.answer = append(slices.Clip(r.answer), rest.answer...)
-	r.authority = append(slices.Clip(r.authority), rest.authority...)
-	if rest.status != dnssec.Secure {
-		r.status = dnssec.Insecure
-	}
-	if r.why == nil {
-		r.why = rest.why
-	}
 }
 
 // follow answers the question for an alias's target, from the cache or anew.
 // A new answer is stored.
-func (t *task) follow(ctx context.Context, q dns.Question, path []string) (*finding, error) {
-	if r := t.w.recall(q, time.Now()); r != nil {
-		if !t.b.alias(len(aliases(r.answer))) {
-			return nil, t.w.partial(limitAliases, q, r.answer)
+func (t *task) follow(ctx context.Context, q dns.Question, path []string) (r *found.Records, err error) {
+	defer func() { t.noteEnd(t.note, r, err) }()
+	if r := t.w.store.Get(q, clock.Now(), t.refresh); r != nil {
+		t.noteRecall(q, "answer in the cache", 0)
+		if !t.b.Alias(len(aliases(r.Answer))) {
+			return nil, t.partial(limit.Aliases, q, r.Answer)
 		}
 		return r, nil
 	}
-	r, err := t.resolve(ctx, q, path)
-	if err != nil {
+	if err := t.recallFailure(q); err != nil {
 		return nil, err
 	}
-	if !t.unchecked {
-		t.w.remember(q, r, time.Now())
+	r, err = t.resolve(ctx, q, path)
+	if err != nil {
+		t.noteFailure(q, err)
+		return nil, err
+	}
+	if _, ok := anchor.ReadSentinel(q.Name); !ok && !t.unchecked { // a sentinel is judged where a client asks for it
+		t.w.store.Put(q, r, clock.Now())
 	}
 	return r, nil
 }
 
 // partial is the error that ends a chain, of which it keeps what was followed.
-func (w *Walker) partial(l limit, q dns.Question, chain []dns.RR) *Error {
-	e := w.strike(l, q.Name)
+func (t *task) partial(l limit.Limit, q dns.Question, chain []dns.RR) *Error {
+	e := t.strike(l, q.Name)
 	e.Chain = chain
 	return e
 }
@@ -125,6 +126,7 @@ func aliases(chain []dns.RR) (names []string) {
 func (t *task) find(ctx context.Context, q dns.Question) (*verdict, error) {
 	if t.w.Local != nil {
 		if m := t.w.Local(q); m != nil {
+			t.noteRecall(q, "special name, answered here", 0)
 			return &verdict{Verdict: reply.Verdict{Kind: reply.Answer, Rcode: m.Rcode, Answer: m.Answer, Authority: m.Ns}}, nil
 		}
 	}
@@ -148,7 +150,8 @@ func (t *task) forward(ctx context.Context, cut *Cut, q dns.Question) (*verdict,
 	if err != nil {
 		return nil, err
 	}
-	return t.ask(ctx, cut, q, maxFaults, t.judgeOf(cut, q, true))
+	t.noteCut(cut, "forwarded by configuration")
+	return t.ask(ctx, cut, q, limit.MaxFaults, t.judgeOf(cut, q, true))
 }
 
 // walk follows referrals from the deepest known cut to the servers that answer
@@ -158,24 +161,24 @@ func (t *task) walk(ctx context.Context, q dns.Question) (*verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := minimizer{q: q, full: t.w.minimize == Off}
+	m := minimize.Name{Q: q, Full: t.w.minimize == Off || t.depth > 0 || cut.full}
 	at := cut.Zone // known to exist
 	if v, ok := t.known(cut, q); ok {
 		return v, nil
 	}
 	for referrals := 0; ; {
-		short := m.question(at)
+		short := m.Question(at)
 		v, err := t.ask(ctx, cut, short, t.patience(short, q), t.judgeOf(cut, short, short == q))
 		switch {
 		case err != nil && short != q && t.w.minimize == Relaxed && ctx.Err() == nil && !final(err):
-			m.full = true
+			m.Full = true
 		case err != nil:
 			return nil, err
 		case v.Kind == reply.Referral:
 			if referrals++; referrals > maxReferrals {
-				return nil, t.w.strike(limitReferrals, q.Name)
+				return nil, t.strike(limit.Referrals, q.Name)
 			}
-			cut = t.learn(cut, v, time.Now())
+			cut = t.learn(cut, v, clock.Now())
 			at = cut.Zone
 			if v, ok := t.known(cut, q); ok {
 				return v, nil
@@ -187,11 +190,12 @@ func (t *task) walk(ctx context.Context, q dns.Question) (*verdict, error) {
 			if done || err != nil {
 				return v, err
 			}
-			m.full = true
+			m.Full = true
 		case v.Rcode != dns.RcodeSuccess || v.Steps > 0:
-			m.full = true
+			m.Full = true
 		default:
 			at = short.Name
+			m.Full = v.stream && t.w.minimize == Relaxed // each further step would take a stream, too
 		}
 	}
 }
@@ -208,6 +212,8 @@ func (t *task) nothingBelow(ctx context.Context, cut *Cut, short dns.Question, v
 	switch wrong := errors.As(err, &proof); {
 	case err != nil && !wrong:
 		return false, err
+	case wrong && proof.Spent: // nothing more can be proven for this client
+		return false, unproven(proof)
 	case t.w.minimize == Strict || cut.Zone == ".":
 		if wrong {
 			return false, unproven(proof)
@@ -224,7 +230,7 @@ func (t *task) patience(short, q dns.Question) int {
 	if short != q && t.w.minimize == Relaxed {
 		return maxMinimizedFaults
 	}
-	return maxFaults
+	return limit.MaxFaults
 }
 
 // spent reports whether err says that the Budget is gone, so that asking in
@@ -242,14 +248,18 @@ func final(err error) bool {
 
 // start returns the cut at which to begin with q.
 func (t *task) start(ctx context.Context, q dns.Question) (*Cut, error) {
-	cut, ok := t.w.deepest(q, time.Now())
+	cut, ok := t.w.deepest(q, clock.Now())
 	if !ok {
-		cut = t.w.root(ctx)
+		cut = t.w.root(ctx, t.note)
 	}
 	if ctx.Err() != nil {
 		return nil, late(q.Name)
 	}
-	return t.configured(ctx, cut)
+	cut, err := t.configured(ctx, cut)
+	if err == nil {
+		t.noteCut(cut, origin(cut, ok))
+	}
+	return cut, err
 }
 
 // learn makes the cut of a referral known, unless nobody has checked it.
@@ -259,10 +269,11 @@ func (t *task) learn(parent *Cut, v *verdict, at time.Time) *Cut {
 	if cut.Expires.After(at) && !t.unchecked {
 		t.w.cuts.Add(cut.Zone, cut)
 	}
+	t.noteCut(cut, "referral")
 	return cut
 }
 
 // late is the error when time ran out while name was being resolved.
 func late(name string) *Error {
-	return &Error{Name: name, Code: wire.EDENoReachableAuthority, Reason: "no answer in time", spent: true}
+	return &Error{Name: name, Code: wire.EDENoReachableAuthority, Reason: "no answer in time", Silent: true, spent: true}
 }

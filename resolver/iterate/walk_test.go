@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"proxima/cache"
+	"proxima/resolver/dialogue"
+	"proxima/resolver/limit"
 	"proxima/resolver/selection"
 	"proxima/test/sim"
 
@@ -118,6 +121,18 @@ func TestWalker_findsAWay(t *testing.T) {
 				return honest
 			})
 		}},
+		{"around a resolver that stands where a server should", func(n *sim.Internet) {
+			n.Spoof(oneAddr, func(q, honest *dns.Msg, _ bool) *dns.Msg {
+				for _, rr := range honest.Answer {
+					rr.(*dns.A).A = net.IPv4(192, 0, 2, 66)
+				}
+				return asResolver(q, honest, false)
+			})
+		}},
+		{"to resolvers, if there are no others", func(n *sim.Internet) {
+			n.Spoof(oneAddr, asResolver)
+			n.Spoof(oneAddr6, asResolver)
+		}},
 		{"through servers that err on short names", func(n *sim.Internet) {
 			n.Spoof(tldAddr, errOnShort)
 			n.Spoof(tldAddr6, errOnShort)
@@ -139,6 +154,12 @@ func TestWalker_findsAWay(t *testing.T) {
 			})
 		})
 	}
+}
+
+// asResolver sets the flags of a resolver.
+func asResolver(_, honest *dns.Msg, _ bool) *dns.Msg {
+	honest.Authoritative, honest.RecursionAvailable = false, true
+	return honest
 }
 
 // errOnShort denies what is not asked in full, as some servers do.
@@ -307,11 +328,11 @@ func TestWalker_Stats(t *testing.T) {
 		mustAsk(t, w, "www.two.example. A")
 		mustAsk(t, w, "self.one.example. A")
 		got := w.Stats()
-		if got.Limits["alias loop"] != 1 || len(got.Limits) != int(limits) {
+		if got.Limits["alias loop"] != 1 || len(got.Limits) != int(limit.Count) {
 			t.Errorf("limits %v", got.Limits)
 		}
 		got.Limits = nil
-		want := Stats{Lookups: 2, Failures: 1, Exchanges: 7, Referrals: 3, Aliases: 1, Servers: 1, Primes: 1, Cuts: 3}
+		want := Stats{Stats: dialogue.Stats{Exchanges: 7, Remembered: 4}, Lookups: 2, Failures: 1, Referrals: 3, Aliases: 1, Servers: 1, Primes: 1, Cuts: 3}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}

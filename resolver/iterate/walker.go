@@ -2,9 +2,9 @@
 //
 // Lookup begins at the deepest Cut it knows: a zone, with the servers that its
 // parent named. It shortens the name (RFC 9156), lets selection choose one of
-// the servers, asks it through the Exchanger, and notes how that went. Then
-// reply.Classify, a pure function, says what the reply is worth: a referral,
-// which is the next Cut; an answer or a denial, which end the walk; an alias,
+// the servers, and has dialogue put the question to it. What comes back is worth
+// something by what reply.Classify, a pure function, says: a referral, which is
+// the next Cut; an answer or a denial, which end the walk; an alias,
 // which begins another one; or nothing, and the next server is asked. Servers
 // without a known address raise questions of their own. All of it spends from
 // one Budget, and every end is a cache.Answer or a typed error.
@@ -31,23 +31,29 @@ import (
 	"time"
 
 	"proxima/cache"
+	"proxima/clock"
 	"proxima/resolver/anchor"
+	"proxima/resolver/dialogue"
 	"proxima/resolver/dnssec"
+	"proxima/resolver/found"
+	"proxima/resolver/limit"
+	"proxima/resolver/quota"
 	"proxima/resolver/selection"
 	"proxima/resolver/trust"
+	"proxima/wire"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/miekg/dns"
 )
 
 // An Exchanger asks one authoritative server one question.
-type Exchanger interface {
-	// Exchange sends q by UDP, or by TCP if stream is set, and returns the reply
-	// to it: same question, QR set. It returns an error that is
-	// context.DeadlineExceeded when no reply came in time, and any other error
-	// when the network refused. It does not change q.
-	Exchange(ctx context.Context, to netip.AddrPort, q *dns.Msg, stream bool) (*dns.Msg, error)
-}
+type Exchanger = dialogue.Exchanger
+
+// A Budget is what one client query may still spend.
+type Budget = limit.Budget
+
+// NewBudget returns the full purse of one client query.
+func NewBudget() *Budget { return limit.NewBudget() }
 
 // Minimize says how names are shortened before they are asked, RFC 9156.
 type Minimize uint8
@@ -65,6 +71,11 @@ type Zone struct {
 	Servers   []netip.AddrPort
 	Recursive bool // they are resolvers (forward), not authoritative (stub)
 	First     bool // if they fail, walk; only with Recursive
+
+	Full        bool // ask them for whole names; not with Recursive, where that is so anyway
+	Lower       bool // ask them in lower case
+	Stream      bool // ask them over TCP alone
+	Unvalidated bool // do not validate the zone and what is below it
 }
 
 // Options say how a Walker works. Zero values mean the default.
@@ -85,13 +96,18 @@ type Options struct {
 	Rand      *rand.Rand     // owned by the Walker from then on; default ChaCha8 with a random seed
 	RootPort  uint16         // port of the root servers and of all that a walk finds; default 53
 	Trust     trust.Options  // where chains of trust begin; without an anchor nothing is validated
+
+	// LocalRoot replies as a server of the root does, or with nil if one is to be
+	// asked; default: always nil. Its replies are judged as those are. The Walker
+	// may change them.
+	LocalRoot func(dns.Question) *dns.Msg
 }
 
 // A Walker resolves questions. It may be used by many goroutines.
 type Walker struct {
-	exchanger Exchanger        // immutable after New, as are all of this group
-	selection *selection.Table //
-	cache     *cache.Cache
+	asker     *dialogue.Asker // immutable after New, as are all of this group
+	selection *selection.Table
+	store     *found.Store
 	hints     *Cut
 	stubs     map[string]*Cut
 	forwards  map[string]*forward
@@ -100,18 +116,20 @@ type Walker struct {
 	minimize  Minimize
 	deny      []netip.Prefix
 	own       map[netip.Addr]bool
-	minTTL    time.Duration
-	maxTTL    time.Duration
-	stale     time.Duration
 	port      uint16
 	chain     *trust.Chain
+	localRoot func(dns.Question) *dns.Msg // or nil
 
 	// Local answers questions that are nobody else's, also those that come up on
 	// a walk; it returns nil for all others. Set before the first Lookup, or nil.
 	Local func(dns.Question) *dns.Msg
 
-	cuts  *lru.TwoQueueCache[string, *Cut]      // by Zone
-	plain *lru.Cache[netip.AddrPort, time.Time] // servers without EDNS, until when
+	cuts *lru.TwoQueueCache[string, *Cut] // by Zone
+
+	zoneSeats   *quota.Table[string]     // by Cut.key
+	serverSeats *quota.Table[netip.Addr] //
+
+	failed *lru.Cache[dns.Question, failure] // questions of the tree, but for clients' own
 
 	chance sync.Mutex // guards rand
 	rand   *rand.Rand
@@ -135,9 +153,11 @@ func New(o Options) (*Walker, error) {
 		return nil, err
 	}
 	w := &Walker{
-		exchanger: o.Exchanger, selection: o.Selection, cache: o.Cache,
-		ipv4: o.IPv4, ipv6: o.IPv6, minimize: o.Minimize, deny: o.Deny,
-		minTTL: o.MinTTL, maxTTL: o.MaxTTL, stale: o.Stale, port: o.RootPort, rand: o.Rand,
+		selection: o.Selection,
+		ipv4:      o.IPv4, ipv6: o.IPv6, minimize: o.Minimize, deny: o.Deny,
+		port: o.RootPort, rand: o.Rand, localRoot: o.LocalRoot,
+		store:     &found.Store{Cache: o.Cache, MinTTL: o.MinTTL, MaxTTL: o.MaxTTL, Stale: o.Stale},
+		zoneSeats: quota.New[string](zoneSeats), serverSeats: quota.New[netip.Addr](serverSeats),
 		own: make(map[netip.Addr]bool), stubs: make(map[string]*Cut), forwards: make(map[string]*forward),
 	}
 	for _, addr := range o.Own {
@@ -145,6 +165,9 @@ func New(o Options) (*Walker, error) {
 	}
 	for _, z := range o.Zones {
 		w.configure(z)
+		if z.Unvalidated {
+			o.Trust.Exceptions = append(slices.Clip(o.Trust.Exceptions), trust.Exception{Zone: z.Name})
+		}
 	}
 	var err error
 	if w.chain, err = trust.New(o.Trust); err != nil {
@@ -154,7 +177,10 @@ func New(o Options) (*Walker, error) {
 	if w.cuts, err = lru.New2Q[string, *Cut](cutTableSize); err != nil {
 		return nil, fmt.Errorf("iterate: %w", err)
 	}
-	if w.plain, err = lru.New[netip.AddrPort, time.Time](plainTableSize); err != nil {
+	if w.asker, err = dialogue.New(dialogue.Options{Exchanger: o.Exchanger, Selection: o.Selection}); err != nil {
+		return nil, fmt.Errorf("iterate: %w", err)
+	}
+	if w.failed, err = lru.New[dns.Question, failure](failureTableSize); err != nil {
 		return nil, fmt.Errorf("iterate: %w", err)
 	}
 	return w, nil
@@ -213,6 +239,8 @@ func checkZones(zones []Zone) error {
 			return fmt.Errorf("iterate: Zones: %s has no servers", name)
 		case z.First && !z.Recursive:
 			return fmt.Errorf("iterate: Zones: %s: First is for Recursive zones", name)
+		case z.Full && z.Recursive:
+			return fmt.Errorf("iterate: Zones: %s: Full is for zones that are not Recursive", name)
 		}
 		seen[name] = true
 	}
@@ -224,6 +252,7 @@ func (w *Walker) configure(z Zone) {
 	cut := &Cut{
 		Zone: dns.CanonicalName(z.Name), Servers: []Server{{Addrs: z.Servers}},
 		recursive: z.Recursive, explicit: true,
+		full: z.Full, lower: z.Lower, stream: z.Stream,
 	}
 	if z.Recursive {
 		w.forwards[cut.Zone] = &forward{cut: cut, first: z.First}
@@ -246,6 +275,12 @@ func (w *Walker) Lookup(ctx context.Context, q dns.Question, b *Budget) (*cache.
 	return w.lookup(ctx, &task{w: w, b: b, q: q})
 }
 
+// Refresh is Lookup for who has an answer to q that is about to end: of aliases'
+// targets in the cache, too, it takes none that is.
+func (w *Walker) Refresh(ctx context.Context, q dns.Question, b *Budget) (*cache.Answer, error) {
+	return w.lookup(ctx, &task{w: w, b: b, q: q, refresh: true})
+}
+
 // LookupUnchecked is Lookup for who validates himself: nothing is proven, and
 // nothing stored. It is of use only after Lookup has failed with an Error that
 // is Bogus.
@@ -263,12 +298,17 @@ func (w *Walker) lookup(ctx context.Context, t *task) (*cache.Answer, error) {
 	if err == nil {
 		err = t.sentinel(r)
 	}
+	t.noteEnd(t.note, r, err)
 	if err != nil {
 		w.counts.failed(err)
 		return nil, err
 	}
-	if r.status == dnssec.Secure {
+	if r.Status == dnssec.Secure {
 		w.counts.secure.Add(1)
 	}
-	return w.compose(t.q, r, time.Now())
+	a, err := w.store.Compose(t.q, r, clock.Now())
+	if err != nil {
+		return nil, &Error{Name: t.q.Name, Code: wire.EDEInvalidData, Reason: err.Error()}
+	}
+	return a, nil
 }

@@ -124,21 +124,6 @@ func mustQuestion(t testing.TB, s string) dns.Question {
 	return dns.Question{Name: name, Qtype: dns.StringToType[typ], Qclass: dns.ClassINET}
 }
 
-// mustRecords reads one record a line.
-func mustRecords(t testing.TB, text string) []dns.RR {
-	t.Helper()
-	var out []dns.RR
-	parser := dns.NewZoneParser(strings.NewReader(text), ".", "")
-	parser.SetDefaultTTL(3600)
-	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
-		out = append(out, rr)
-	}
-	if err := parser.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
 // mustAsk resolves s and returns a one-line summary of the answer or error.
 func mustAsk(t testing.TB, w *Walker, s string) string {
 	t.Helper()

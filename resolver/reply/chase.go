@@ -33,7 +33,7 @@ func chase(q dns.Question, rrs []dns.RR, zone string) chain {
 		}
 		if len(data) > 0 {
 			c.chain = append(c.chain, data...)
-			c.found, c.tooMany = true, len(data) > maxRRset
+			c.found, c.tooMany = true, count(data, q.Qtype) > maxRRset
 			return c
 		}
 		if q.Qtype == dns.TypeCNAME || q.Qtype == dns.TypeRRSIG || !c.step(rrs, zone) {
@@ -76,6 +76,16 @@ func pick(rrs []dns.RR, name string, typ uint16) []dns.RR {
 		out = append(out, signatures(rrs, name, typ)...)
 	}
 	return out
+}
+
+// count returns how many of the records are of typ.
+func count(rrs []dns.RR, typ uint16) (n int) {
+	for _, rr := range rrs {
+		if rr.Header().Rrtype == typ {
+			n++
+		}
+	}
+	return n
 }
 
 // cname returns where the CNAME at name leads, and the record with its
@@ -127,4 +137,13 @@ func substitute(name, owner, target string) (string, bool) {
 	var space [wire.MaxName]byte
 	_, err := dns.PackDomainName(result, space[:], 0, nil, false)
 	return result, err == nil
+}
+
+// Above returns the name without its first label; the root is its own parent.
+func Above(name string) string {
+	next, end := dns.NextLabel(name, 0)
+	if end {
+		return "."
+	}
+	return name[next:]
 }

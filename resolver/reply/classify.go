@@ -26,6 +26,11 @@ const (
 	Alias                // the name stands for another one, whose records are not here
 )
 
+// String returns the kind's name in lower case.
+func (k Kind) String() string {
+	return [...]string{"lame", "referral", "answer", "denial", "alias"}[k]
+}
+
 // A Verdict is what Classify makes of a reply. Only what it holds is believed.
 type Verdict struct {
 	Kind Kind
@@ -34,6 +39,10 @@ type Verdict struct {
 	// than that it has nothing to do with the zone.
 	Reason string
 	Broken bool
+
+	// Otherwise is what a Lame reply is worth if no other server says more; nil
+	// for nothing.
+	Otherwise *Verdict
 
 	Rcode     int
 	Answer    []dns.RR // aliases in the order of the chain, then the data; with signatures
@@ -55,6 +64,10 @@ type Verdict struct {
 type From struct {
 	Zone      string // the zone whose servers were asked, in lower case
 	Recursive bool   // they are resolvers: believe no referral
+
+	// SecondHand says that nobody has more to offer than what resolvers say whom
+	// the zone has for servers.
+	SecondHand bool
 }
 
 // Classify judges the reply of one of the servers of a zone to q, whose name is in
@@ -71,7 +84,7 @@ func Classify(q dns.Question, reply *dns.Msg, from From) Verdict {
 	c := chase(q, reply.Answer, from.Zone)
 	switch {
 	case (c.found || c.steps > 0) && isSecondHand(reply, from):
-		return secondHand
+		return secondHand(q, reply, from)
 	case c.tooMany:
 		return Verdict{Reason: fmt.Sprintf("more than %d records in a set", maxRRset), Broken: true}
 	case c.found && reply.Rcode == dns.RcodeNameError:
@@ -97,7 +110,7 @@ func classifyEmpty(q dns.Question, reply *dns.Msg, from From) Verdict {
 	}
 	if soa := findSOA(q.Name, reply.Ns, from.Zone); soa != nil {
 		if isSecondHand(reply, from) {
-			return secondHand
+			return secondHand(q, reply, from)
 		}
 		return Verdict{Kind: Denial, Rcode: reply.Rcode, Authority: append(soa, proofs(reply.Ns, from.Zone)...)}
 	}
@@ -132,13 +145,18 @@ func unusable(q dns.Question, reply *dns.Msg, from From) string {
 }
 
 // secondHand is the verdict on a reply that its sender has from somebody else: a
-// resolver's, where a server of the zone was asked. Referrals are excepted,
-// because servers that also resolve for others refer with the same flags.
-var secondHand = Verdict{Reason: "a resolver, not a server of the zone"}
+// resolver's, where a server of the zone was asked. Where all are like that, it
+// is what there is. Referrals are excepted, because servers that also resolve
+// for others refer with the same flags.
+func secondHand(q dns.Question, reply *dns.Msg, from From) Verdict {
+	from.SecondHand = true
+	v := Classify(q, reply, from)
+	return Verdict{Reason: "a resolver, not a server of the zone", Otherwise: &v}
+}
 
 // isSecondHand reports whether the flags say that a reply is secondHand.
 func isSecondHand(reply *dns.Msg, from From) bool {
-	return !from.Recursive && !reply.Authoritative && reply.RecursionAvailable
+	return !from.Recursive && !from.SecondHand && !reply.Authoritative && reply.RecursionAvailable
 }
 
 // delegation reads a referral from zone on the way to q's name, if there is one.

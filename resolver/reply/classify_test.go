@@ -184,6 +184,15 @@ func TestClassify_limits(t *testing.T) {
 			t.Errorf("with %d records: %s", len(m.Answer), v.words())
 		}
 	})
+	t.Run("of 300 signatures 256 are read, and the record is believed", func(t *testing.T) {
+		m := mustReply(t, q, "aa", "www.one.example. A 192.0.2.1\n")
+		for range 300 {
+			m.Answer = append(m.Answer, mustRecords(t, "www.one.example. RRSIG A 8 3 60 20270101000000 20260101000000 1 one.example. AAAA\n")...)
+		}
+		if v := Classify(q, m, from); v.Kind != Answer || len(v.Answer) != 1+maxRRset {
+			t.Errorf("%d records: %s", len(v.Answer), v.words())
+		}
+	})
 	t.Run("a chain in one reply is followed no further than aliases are", func(t *testing.T) {
 		m := mustReply(t, q, "aa", "www.one.example. CNAME c0.one.example.\n")
 		for i := range 100 {

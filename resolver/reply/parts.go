@@ -13,7 +13,7 @@ import (
 // parts of several zones, even if one server sent it.
 type Part struct {
 	set  dnssec.RRset
-	made *dns.CNAME // of a DNAME: what it makes of the name; nothing signs that
+	made []*dns.CNAME // of a DNAME: what it makes of names; nothing signs that
 }
 
 // A Proof is what verified signatures say of something.
@@ -33,17 +33,29 @@ type Proof struct {
 func (v *Verdict) Parts() []Part {
 	var parts []Part
 	for _, set := range dnssec.Sets(v.Answer) {
-		if made, ok := set.RRs[0].(*dns.CNAME); ok && len(parts) > 0 {
-			// A CNAME below a DNAME is the one that chase has made of it.
-			last := &parts[len(parts)-1]
-			if d, ok := last.set.RRs[0].(*dns.DNAME); ok && strictlyBelow(dns.CanonicalName(d.Hdr.Name), made.Hdr.Name) {
-				last.made = made
-				continue
-			}
+		c, ok := set.RRs[0].(*dns.CNAME)
+		by := slices.IndexFunc(parts, func(p Part) bool { return ok && p.makes(c) })
+		if by >= 0 { // the chain may have passed the DNAME before, and others since
+			parts[by].made = append(parts[by].made, c)
+			continue
 		}
 		parts = append(parts, Part{set: set})
 	}
 	return parts
+}
+
+// makes reports whether the part is the DNAME of which chase has made c.
+func (p Part) makes(c *dns.CNAME) bool {
+	d, ok := p.set.RRs[0].(*dns.DNAME)
+	if !ok {
+		return false
+	}
+	owner, name := dns.CanonicalName(d.Hdr.Name), dns.CanonicalName(c.Hdr.Name)
+	if !strictlyBelow(owner, name) {
+		return false
+	}
+	target, fits := substitute(name, owner, dns.CanonicalName(d.Target))
+	return fits && target == dns.CanonicalName(c.Target)
 }
 
 // Home returns the name at or above which the zone of the part is to be looked
@@ -73,8 +85,8 @@ func (p Part) Verify(k dnssec.Keys, proofs []dnssec.RRset, at time.Time, w *dnss
 	for _, sig := range p.set.Sigs {
 		capTTL(sig, proof.TTL)
 	}
-	if p.made != nil {
-		capTTL(p.made, proof.TTL)
+	for _, c := range p.made {
+		capTTL(c, proof.TTL)
 	}
 	return proof, nil
 }
@@ -131,6 +143,19 @@ func (v *Verdict) ProveDenial(q dns.Question, k dnssec.Keys, at time.Time, w *dn
 	}
 	v.Authority = kept
 	return proof, nil
+}
+
+// AddDenial adds the denial in a proof to the authority section, each record
+// once, and caps their TTLs.
+func (v *Verdict) AddDenial(p Proof) {
+	for _, set := range p.Denial.Sets {
+		for _, rr := range appendSet(nil, set) {
+			capTTL(rr, p.TTL)
+			if !slices.Contains(v.Authority, rr) {
+				v.Authority = append(v.Authority, rr)
+			}
+		}
+	}
 }
 
 // appendSet appends the records of a set and its signatures.

@@ -48,6 +48,9 @@ func TestVerdict_Parts(t *testing.T) {
 	}{
 		{"each alias is a part", "a.one.example. A", "a.one.example. CNAME b.one.example.\nb.one.example. A 192.0.2.1\n", "a.one.example. CNAME, b.one.example. A"},
 		{"what a DNAME makes is a part of it", "x.old.one.example. A", "old.one.example. DNAME new.one.example.\nx.new.one.example. A 192.0.2.1\n", "old.one.example. DNAME, x.new.one.example. A"},
+		{"however often a chain passes it", "x.old.one.example. A",
+			"old.one.example. DNAME new.one.example.\nx.new.one.example. CNAME y.old.one.example.\ny.new.one.example. A 192.0.2.1\n",
+			"old.one.example. DNAME, x.new.one.example. CNAME, y.new.one.example. A"},
 		{"signatures asked for are none", "a.one.example. RRSIG", "a.one.example. RRSIG A 13 2 60 20300101000000 20200101000000 1 one.example. AAAA\n", ""},
 	}
 	for _, tt := range tests {

@@ -19,7 +19,7 @@ const (
 	// nearness is how much slower than the best a server may be expected to be
 	// to share its load: which one is asked should be hard to foretell for those
 	// who forge replies, RFC 5452 section 4.4.
-	nearness = 20 * time.Millisecond
+	nearness = 5 * time.Millisecond
 )
 
 // Penalties order the candidates of one question: the lowest sum of penalty and
@@ -66,6 +66,15 @@ func (t *Table) Next(r *rand.Rand, from, tried []netip.AddrPort, at time.Time) (
 	}
 	t.stats.Offers++
 	return c.addr, timeout, true
+}
+
+// Promising reports whether one of from deserves to be asked before more servers
+// are looked for: neither tried for this question nor known to be bad.
+func (t *Table) Promising(from, tried []netip.AddrPort, at time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var space [32]candidate
+	return slices.ContainsFunc(t.candidates(space[:0], from, tried, at), func(c candidate) bool { return c.rank() == 0 })
 }
 
 // candidates appends the addresses of from that may still be offered to dst.

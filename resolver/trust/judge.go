@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"proxima/clock"
 	"proxima/resolver/dnssec"
 	"proxima/resolver/reply"
 	"proxima/wire"
@@ -30,6 +31,7 @@ type Judge struct {
 type Finding struct {
 	Status dnssec.Status // Secure or Insecure
 	Why    *wire.EDE     // why it is Insecure, if clients are told
+	Until  time.Time     // of what an Exception has kept from being judged: when that ends; else zero
 }
 
 // lower makes the finding Insecure, since a part of it is.
@@ -64,13 +66,13 @@ func (j *Judge) Records(ctx context.Context, q dns.Question, v *reply.Verdict) (
 		proof, err := j.verify(ctx, v.Denier(q, j.Zone.Name), &f, func(k dnssec.Keys) (reply.Proof, error) {
 			return v.ProveDenial(q, k, j.Chain.signingTime(), j.Work)
 		})
-		if err == nil && f.Status == dnssec.Secure && j.Chain.denials != nil {
-			j.Chain.denials.Put(proof.zone, proof.Set, proof.Signed, proof.Denial, j.Chain.signingTime())
+		if err == nil && f.Status == dnssec.Secure {
+			j.Chain.remember(proof)
 		}
 		return f, err
 	}
 	parts := v.Parts()
-	wildcard := false
+	var wildcards []verified
 	for _, part := range parts {
 		proof, err := j.verify(ctx, part.Home(j.Zone.Name), &f, func(k dnssec.Keys) (reply.Proof, error) {
 			return part.Verify(k, v.Proofs(), j.Chain.signingTime(), j.Work)
@@ -81,13 +83,16 @@ func (j *Judge) Records(ctx context.Context, q dns.Question, v *reply.Verdict) (
 		if proof.Signed.Wildcard == "" {
 			continue
 		}
-		wildcard = true
-		if j.Chain.denials != nil {
-			j.Chain.denials.PutWildcard(proof.zone, proof.Set, proof.Signed, proof.Denial, j.Chain.signingTime())
+		wildcards = append(wildcards, proof)
+	}
+	if f.Status == dnssec.Secure {
+		v.Authority = nil // nobody has looked at it, but for
+		for _, proof := range wildcards {
+			v.AddDenial(proof.Proof)
 		}
 	}
-	if f.Status == dnssec.Secure && !wildcard {
-		v.Authority = nil // nobody has looked at it
+	for _, proof := range wildcards { // from here on nobody may change a record
+		j.Chain.remember(proof)
 	}
 	if len(parts) == 0 {
 		f.lower(nil)
@@ -111,6 +116,7 @@ func (j *Judge) verify(ctx context.Context, name string, f *Finding,
 	}
 	if zone.Status != dnssec.Secure {
 		f.lower(zone.Why)
+		f.Until = clock.Sooner(f.Until, zone.Until)
 		return proof, nil
 	}
 	proof.zone = zone.Name
@@ -127,7 +133,7 @@ func (j *Judge) verify(ctx context.Context, name string, f *Finding,
 
 // Referral returns the zone that a referral leads to.
 func (j *Judge) Referral(ctx context.Context, v *reply.Verdict) (*Zone, error) {
-	at := time.Now()
+	at := clock.Now()
 	if z, ok := j.Chain.decree(v.Zone, at); ok {
 		return z, nil
 	}
@@ -148,7 +154,7 @@ func (j *Judge) Referral(ctx context.Context, v *reply.Verdict) (*Zone, error) {
 		}
 	}
 	// The referral proves nothing of the DS: they have to be asked for.
-	parent, err := j.zoneOf(ctx, above(v.Zone))
+	parent, err := j.zoneOf(ctx, reply.Above(v.Zone))
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +170,7 @@ func (j *Judge) Referral(ctx context.Context, v *reply.Verdict) (*Zone, error) {
 
 // below returns the zone that v refers to, which is as insecure as z.
 func (j *Judge) below(z *Zone, v *reply.Verdict, at time.Time) *Zone {
-	return &Zone{Name: v.Zone, Why: z.Why, Expires: at.Add(maxLife)}
+	return &Zone{Name: v.Zone, Why: z.Why, Expires: clock.Sooner(at.Add(maxLife), z.Until), Until: z.Until}
 }
 
 // readDS returns the zone child, of which a reply by servers of its parent
@@ -176,12 +182,13 @@ func (j *Judge) readDS(ctx context.Context, parent *Zone, child string, v *reply
 		return proof, err
 	})
 	if why, lacking := lacks(err); lacking {
-		return j.Chain.delegated(child, nil, time.Now(), v.LeastTTL()).insecure(why), nil
+		ttl := min(v.LeastTTL(), uint32(unjudgedLife/time.Second))
+		return j.Chain.delegated(child, nil, clock.Now(), ttl).insecure(why), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return j.Chain.delegated(child, ds, time.Now(), proof.TTL), nil
+	return j.Chain.delegated(child, ds, clock.Now(), proof.TTL), nil
 }
 
 // compute computes a proof at the bench.

@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"proxima/clock"
 	"proxima/resolver/denial"
 	"proxima/resolver/dnssec"
 	"proxima/resolver/reply"
@@ -36,6 +37,16 @@ const (
 
 	// maxLife bounds how long anything is remembered: a day, as TTLs are.
 	maxLife = 24 * time.Hour
+
+	// minKeysLife is the least time for which keys are used again: 5 s, as long as
+	// a failure is remembered. With a TTL of 0 a zone would be asked for them for
+	// each set that it has signed, and no query affords that.
+	minKeysLife = 5 * time.Second
+
+	// unjudgedLife bounds how long a zone counts as insecure because what its
+	// parent, or its own keys, say of it is beyond what is computed. The TTLs of
+	// that are anybody's. An hour, as denials are believed for.
+	unjudgedLife = time.Hour
 
 	// isolatedLife is how long a configured zone counts as insecure because nobody
 	// could be asked about it. A minute: the Internet may come back.
@@ -69,6 +80,7 @@ type Zone struct {
 	Status  dnssec.Status // Secure or Insecure; never Bogus, which is an error
 	Why     *wire.EDE     // what was lacking to make it Secure, if clients are told
 	Expires time.Time     // when the parent is to be asked again
+	Until   time.Time     // when the Exception ends that the zone lies in; zero: never, or there is none
 }
 
 // A Chain knows where chains of trust begin and end, and remembers the zones
@@ -82,10 +94,11 @@ type Chain struct {
 
 	anchors atomic.Pointer[anchors] // which is replaced, never changed
 
-	// known holds zones with keys, and those that no referral tells of. A nil
-	// Zone is a name at which none begins.
-	known *lru.TwoQueueCache[place, fact]
+	// known holds zones that no referral tells of. A nil Zone is a name at which
+	// none begins. In keyed they have their keys, as long as those live.
+	known, keyed *lru.TwoQueueCache[place, fact]
 
+	links  *links
 	proofs atomic.Uint64
 }
 
@@ -124,6 +137,12 @@ func New(o Options) (*Chain, error) {
 	if c.known, err = lru.New2Q[place, fact](zoneTableSize); err != nil {
 		return nil, fmt.Errorf("trust: %w", err)
 	}
+	if c.keyed, err = lru.New2Q[place, fact](zoneTableSize); err != nil {
+		return nil, fmt.Errorf("trust: %w", err)
+	}
+	if c.links, err = newLinks(); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
@@ -148,6 +167,7 @@ func (c *Chain) SetAnchors(zone string, ds []*dns.DS) (changed bool) {
 		delete(all, zone)
 	}
 	c.anchors.Store(&all)
+	c.links.broken.Purge() // what could not be had may be had with the new ones
 	return true
 }
 
@@ -156,6 +176,12 @@ func (c *Chain) SetAnchors(zone string, ds []*dns.DS) (changed bool) {
 func (c *Chain) Vouches(zone string, set dnssec.RRset, w *dnssec.Work) bool {
 	_, err := dnssec.TrustKeys(zone, c.Anchors(zone), set, c.signingTime(), w)
 	return err == nil
+}
+
+// SignedBy reports whether a key, revoked or not, has signed the DNSKEY set that
+// it is in.
+func (c *Chain) SignedBy(k *dns.DNSKEY, set dnssec.RRset, w *dnssec.Work) bool {
+	return dnssec.SignedBy(k, set, c.signingTime(), w)
 }
 
 // Proofs returns how many proofs were computed.
@@ -170,7 +196,7 @@ func (c *Chain) Known(q dns.Question, z *Zone, w *dnssec.Work) (v reply.Verdict,
 	if c.denials == nil || z.Status != dnssec.Secure {
 		return v, false
 	}
-	a, ok := c.denials.Lookup(q, z.Name, c.signingTime(), w)
+	a, ok := c.denials.Lookup(q, z.Name, clock.Now(), w)
 	if !ok {
 		return v, false
 	}
@@ -193,20 +219,18 @@ func (c *Chain) Root(at time.Time) *Zone {
 func (c *Chain) decree(name string, at time.Time) (z *Zone, ok bool) {
 	z = &Zone{Name: name, Expires: at.Add(maxLife)}
 	if e, is := c.exceptions[name]; is && (e.Until.IsZero() || at.Before(e.Until)) {
-		if !e.Until.IsZero() && e.Until.Before(z.Expires) {
-			z.Expires = e.Until
-		}
+		z.Until, z.Expires = e.Until, clock.Sooner(z.Expires, e.Until)
 		return z, true
 	}
 	z.DS = c.Anchors(name)
-	z.Status = c.statusOf(z.DS)
+	z.Status, _ = c.judge(z.DS)
 	return z, len(z.DS) > 0
 }
 
 // anchored reports whether there is an anchor between two names, a zone and one
 // below it.
 func (c *Chain) anchored(zone, below string) bool {
-	for name := above(below); name != zone; name = above(name) {
+	for name := reply.Above(below); name != zone; name = reply.Above(name) {
 		if c.Anchors(name) != nil {
 			return true
 		}
@@ -217,27 +241,56 @@ func (c *Chain) anchored(zone, below string) bool {
 // delegated returns the zone of which the DS are proven, for so many seconds;
 // or that it has none.
 func (c *Chain) delegated(name string, ds []*dns.DS, at time.Time, ttl uint32) *Zone {
-	z := &Zone{Name: name, DS: ds, Status: c.statusOf(ds), Expires: at.Add(min(time.Duration(ttl)*time.Second, maxLife))}
-	if z.Status == dnssec.Insecure && len(ds) > 0 {
-		z.Why = &wire.EDE{Code: wire.EDEUnsupportedAlgorithm, Text: name + ": nothing of its DS set is supported"}
+	status, why := c.judge(ds)
+	z := &Zone{Name: name, DS: ds, Status: status, Expires: at.Add(min(time.Duration(ttl)*time.Second, maxLife))}
+	if why != nil {
+		z.Why = &wire.EDE{}
+		z.Why.Code, z.Why.Text = why.EDE()
 	}
 	return z
 }
 
-// statusOf returns what a zone with these DS is.
-func (c *Chain) statusOf(ds []*dns.DS) dnssec.Status {
-	if dnssec.Supported(ds, c.rules) {
-		return dnssec.Secure
+// judge returns what a zone with these DS is; and why, if it has some, but none
+// that is supported.
+func (c *Chain) judge(ds []*dns.DS) (s dnssec.Status, why *dnssec.ProofError) {
+	for _, d := range ds {
+		if why = c.rules.Unsupported(d); why == nil {
+			return dnssec.Secure, nil
+		}
 	}
-	return dnssec.Insecure
+	return dnssec.Insecure, why
 }
 
-// signingTime is the time for which signatures are judged.
+// signingTime is the time for which signatures are judged. What is proven lives
+// and ends by the present all the same.
 func (c *Chain) signingTime() time.Time {
 	if c.time.IsZero() {
-		return time.Now()
+		return clock.Now()
 	}
 	return c.time
+}
+
+// ahead is how far the present is ahead of signingTime.
+func (c *Chain) ahead() time.Duration {
+	if c.time.IsZero() {
+		return 0
+	}
+	return clock.Since(c.time)
+}
+
+// remember keeps a denial of a zone, with the SOA or the records of a wildcard
+// that belong to it, to answer from.
+func (c *Chain) remember(v verified) {
+	if c.denials == nil {
+		return
+	}
+	put := c.denials.Put
+	if v.Signed.Wildcard != "" {
+		put = c.denials.PutWildcard
+	}
+	ahead := c.ahead()
+	v.Signed.Until, v.Denial.Until = v.Signed.Until.Add(ahead), v.Denial.Until.Add(ahead)
+	put(v.zone, v.Set, v.Signed, v.Denial, clock.Now())
 }
 
 // recall returns what is known of a place.
@@ -251,15 +304,6 @@ func (z *Zone) insecure(why *wire.EDE) *Zone {
 	lower := *z
 	lower.Status, lower.Why = dnssec.Insecure, why
 	return &lower
-}
-
-// above returns the name without its first label; the root is its own parent.
-func above(name string) string {
-	next, end := dns.NextLabel(name, 0)
-	if end {
-		return "."
-	}
-	return name[next:]
 }
 
 // towards returns the name one label longer than zone on the way to name.

@@ -2,8 +2,10 @@ package trust
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"proxima/clock"
 	"proxima/resolver/dnssec"
 	"proxima/resolver/reply"
 
@@ -30,7 +32,7 @@ func (j *Judge) zoneOf(ctx context.Context, name string) (*Zone, error) {
 // none begins there. An insecure zone proves nothing of what is below; there it
 // returns only what the operator has decreed.
 func (j *Judge) zoneAt(ctx context.Context, parent *Zone, name string) (*Zone, error) {
-	at := time.Now()
+	at := clock.Now()
 	if z, ok := j.Chain.decree(name, at); ok || parent.Status != dnssec.Secure {
 		if !ok {
 			return nil, nil
@@ -43,14 +45,26 @@ func (j *Judge) zoneAt(ctx context.Context, parent *Zone, name string) (*Zone, e
 	}
 	var f fact
 	q := dns.Question{Name: name, Qtype: dns.TypeDS, Qclass: dns.ClassINET}
-	err := j.Ask(ctx, q, func(ctx context.Context, v *reply.Verdict) (err error) {
-		f, err = j.readCut(ctx, parent, q, v)
+	ask := func() error {
+		err := j.Ask(ctx, q, func(ctx context.Context, v *reply.Verdict) (err error) {
+			f, err = j.readCut(ctx, parent, q, v)
+			return err
+		})
+		if err == nil {
+			j.Chain.known.Add(here, f)
+		}
 		return err
-	})
+	}
+	asked, err := j.Chain.links.join(ctx, link{here, dns.TypeDS}, ask)
+	if !asked {
+		var ok bool
+		if f, ok = j.Chain.recall(here, clock.Now()); !ok {
+			err = ask()
+		}
+	}
 	if err != nil {
 		return nil, &LinkError{Zone: name, Type: dns.TypeDS, Err: err}
 	}
-	j.Chain.known.Add(here, f)
 	return f.zone, nil
 }
 
@@ -72,26 +86,51 @@ func (j *Judge) readCut(ctx context.Context, parent *Zone, q dns.Question, v *re
 		}
 		return v.ProveDenial(q, parent.Keys, at, j.Work)
 	})
-	return fact{until: time.Now().Add(time.Duration(proof.TTL) * time.Second)}, err
+	return fact{until: clock.Now().Add(time.Duration(proof.TTL) * time.Second)}, err
 }
 
 // keyed returns the zone with its keys, if it is Secure. It turns out to be
 // Insecure if all its keys are of unsupported kinds.
 func (j *Judge) keyed(ctx context.Context, z *Zone) (*Zone, error) {
+	if known := j.withKeys(z); known != nil {
+		return known, nil
+	}
+	var keyed *Zone
+	ask := func() (err error) {
+		keyed, err = j.askKeys(ctx, z)
+		return err
+	}
+	asked, err := j.Chain.links.join(ctx, link{place{j.Servers, z.Name}, dns.TypeDNSKEY}, ask)
+	if !asked {
+		if keyed = j.withKeys(z); keyed == nil {
+			err = ask()
+		}
+	}
+	if err != nil {
+		return nil, &LinkError{Zone: z.Name, Type: dns.TypeDNSKEY, Err: err}
+	}
+	return keyed, nil
+}
+
+// withKeys returns the zone with its keys if they are known, or need not be; else
+// nil.
+func (j *Judge) withKeys(z *Zone) *Zone {
 	if z.Status != dnssec.Secure {
-		return z, nil
+		return z
 	}
-	here := place{j.Servers, z.Name}
-	f, _ := j.Chain.known.Get(here)
-	if f.zone != nil && len(f.zone.DS) > 0 && &f.zone.DS[0] == &z.DS[0] { // else the parent says something new
-		z = f.zone
+	f, ok := j.Chain.keyed.Get(place{j.Servers, z.Name})
+	same := func(a, b *dns.DS) bool { return a == b || dns.IsDuplicate(a, b) }
+	if !ok || !clock.Now().Before(f.until) || !slices.EqualFunc(f.zone.DS, z.DS, same) { // the parent says something new
+		return nil
 	}
+	return f.zone
+}
+
+// askKeys asks for the keys of a Secure zone.
+func (j *Judge) askKeys(ctx context.Context, z *Zone) (*Zone, error) {
 	at := j.Chain.signingTime()
-	if z.Status != dnssec.Secure || at.Before(z.Keys.Expires()) {
-		return z, nil
-	}
+	keyed, life := *z, unjudgedLife
 	q := dns.Question{Name: z.Name, Qtype: dns.TypeDNSKEY, Qclass: dns.ClassINET}
-	keyed := *z
 	err := j.Ask(ctx, q, func(ctx context.Context, v *reply.Verdict) error {
 		_, err := j.compute(ctx, func() (_ reply.Proof, err error) {
 			keyed.Keys, err = dnssec.TrustKeys(z.Name, z.DS, v.Keys(), at, j.Work)
@@ -101,13 +140,13 @@ func (j *Judge) keyed(ctx context.Context, z *Zone) (*Zone, error) {
 			keyed = *z.insecure(why)
 			return nil
 		}
+		life = min(max(keyed.Keys.Expires().Sub(at), minKeysLife), maxLife)
 		return err
 	})
-	if err != nil {
-		return nil, &LinkError{Zone: z.Name, Type: dns.TypeDNSKEY, Err: err}
+	if err == nil {
+		j.Chain.keyed.Add(place{j.Servers, z.Name}, fact{&keyed, clock.Now().Add(life)})
 	}
-	j.Chain.known.Add(here, fact{&keyed, keyed.Expires})
-	return &keyed, nil
+	return &keyed, err
 }
 
 // Configured returns the zone whose servers the operator has named, so that no
@@ -115,7 +154,7 @@ func (j *Judge) keyed(ctx context.Context, z *Zone) (*Zone, error) {
 // ask brings what was found at its DS, or nothing if nobody could be asked. What
 // the Internet knows nothing of is insecure; the operator has said where it is.
 func (c *Chain) Configured(name, servers string, ask func(dns.Question) (*reply.Verdict, Finding, error)) (*Zone, error) {
-	at := time.Now()
+	at := clock.Now()
 	if name == "." {
 		return c.Root(at), nil
 	}
@@ -138,6 +177,7 @@ func (c *Chain) Configured(name, servers string, ask func(dns.Question) (*reply.
 		}
 		z = c.delegated(name, ds, at, v.LeastTTL())
 	}
+	z.Until, z.Expires = found.Until, clock.Sooner(z.Expires, found.Until)
 	c.known.Add(here, fact{z, z.Expires})
 	return z, nil
 }

@@ -41,11 +41,14 @@ const (
 // A query is a packed question together with what its reply must repeat.
 type query struct {
 	packet []byte
-	end    int // offset of the first octet after the question
+	end    int     // offset of the first octet after the question
+	stream bool    // it goes over TCP, where nobody forges: letter case is free
+	cookie *cookie // nil if it carries none
 }
 
-// pack packs a copy of m under a fresh ID.
-func pack(m *dns.Msg) (*query, error) {
+// pack packs a copy of m under a fresh ID, with k if k is not nil and m has an
+// OPT record.
+func pack(m *dns.Msg, k *cookie) (*query, error) {
 	if len(m.Question) != 1 {
 		return nil, fmt.Errorf("query has %d questions, want 1", len(m.Question))
 	}
@@ -53,6 +56,9 @@ func pack(m *dns.Msg) (*query, error) {
 	_, _ = rand.Read(id[:]) // never fails
 	m = m.Copy()            // packing writes into the OPT record
 	m.Id = binary.BigEndian.Uint16(id[:])
+	if !putCookie(m, k) {
+		k = nil
+	}
 	packet, err := m.Pack()
 	if err != nil {
 		return nil, fmt.Errorf("pack query: %w", err)
@@ -61,7 +67,7 @@ func pack(m *dns.Msg) (*query, error) {
 	if !ok || len(packet) > dns.MaxMsgSize {
 		return nil, fmt.Errorf("query for %q cannot be asked", m.Question[0].Name)
 	}
-	return &query{packet: packet, end: end + 4}, nil
+	return &query{packet: packet, end: end + 4, cookie: k}, nil
 }
 
 // A verdict says what a packet is to a query.
@@ -70,13 +76,17 @@ type verdict uint8
 const (
 	genuine verdict = iota
 	wrongID
-	wrongQuestion
-	malformed // no reply at all, or one that cannot be read
+	wrongCase     // the question's letters are those that were sent, but their case is not
+	wrongQuestion // another one
+	malformed     // no reply at all, or one that cannot be read
+	wrongCookie   // of another's making
+	noCookie      // although the server gives them, or none that BADCOOKIE is content with
+	verdicts      // how many there are
 )
 
 // read returns the message in packet if it is the reply to q. Everything that a
 // forger must guess is compared, and the counts are checked against the length,
-// before anything is unpacked (CVE-2026-82399).
+// before anything is unpacked (CVE-2026-82399). It may change packet.
 func (q *query) read(packet []byte) (*dns.Msg, verdict) {
 	if v := q.judge(packet); v != genuine {
 		return nil, v
@@ -88,10 +98,17 @@ func (q *query) read(packet []byte) (*dns.Msg, verdict) {
 	if !isBare(packet) && !q.readable(packet) {
 		return nil, malformed
 	}
+	asked, err := q.settle(packet)
+	if err != nil {
+		return nil, malformed
+	}
 	packet, types := conceal(packet, q.end)
 	m := new(dns.Msg)
 	if err := m.Unpack(packet); err != nil {
 		return nil, malformed
+	}
+	for i := range m.Question {
+		m.Question[i].Name = asked
 	}
 	all := slices.Concat(m.Answer, m.Ns, m.Extra)
 	if len(all) != records(packet) {
@@ -101,6 +118,20 @@ func (q *query) read(packet []byte) (*dns.Msg, verdict) {
 		all[i].Header().Rrtype = typ
 	}
 	return m, genuine
+}
+
+// settle writes the name of the question in lower case, so that names which are
+// compressed to point there do not bring to clients what was drawn by lot, and
+// returns it as it came.
+func (q *query) settle(packet []byte) (asked string, err error) {
+	if isBare(packet) {
+		return "", nil
+	}
+	asked, _, err = dns.UnpackDomainName(packet, headerLen)
+	for i := headerLen; i < q.end-4; i++ {
+		packet[i] = lower(packet[i])
+	}
+	return asked, err
 }
 
 // unknownType is one for private use, RFC 6895 section 3.1, of which miekg/dns
@@ -136,8 +167,7 @@ func isBare(packet []byte) bool {
 		(packet[3]&maskRcode == dns.RcodeFormatError || packet[3]&maskRcode == dns.RcodeNotImplemented)
 }
 
-// judge compares the header and the question of packet with those of q. Letter
-// case is not compared.
+// judge compares the header and the question of packet with those of q.
 func (q *query) judge(packet []byte) verdict {
 	switch {
 	case len(packet) < headerLen || packet[2]&flagQR == 0 || packet[2]&maskOpcode != 0:
@@ -159,6 +189,9 @@ func (q *query) judge(packet []byte) verdict {
 	}
 	if !bytes.Equal(packet[typeClass:q.end], q.packet[typeClass:q.end]) {
 		return wrongQuestion
+	}
+	if !q.stream && !bytes.Equal(packet[name:typeClass], q.packet[name:typeClass]) {
+		return wrongCase
 	}
 	return genuine
 }

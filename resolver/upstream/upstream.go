@@ -1,11 +1,13 @@
 // Package upstream asks one authoritative server one question.
 //
-// Each question gets a socket of its own, bound to this node's unicast address,
-// with a port drawn by the kernel and an ID drawn here, so that who wants to
-// forge the reply must guess both. Exchange sends once and waits for the reply
-// to exactly this question; whatever else arrives is counted and ignored until
-// time is up. A truncated reply is returned as such: the walk decides whether
-// to ask again over TCP, because that spends from its budget.
+// Over UDP each question gets a socket of its own, bound to this node's unicast
+// address, with a port drawn by the kernel and an ID drawn here, so that who wants to
+// forge the reply must guess both, and the case of the question's letters.
+// Exchange sends once and waits for the reply to exactly this question. What is
+// no reply at all is counted and ignored until time is up; what would be the
+// reply, had it been guessed better, ends the exchange, for where one guess came
+// from there are more. Then, and if the reply is truncated, the caller decides
+// whether to ask again over TCP, because that spends from its budget.
 package upstream
 
 import (
@@ -15,7 +17,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,8 +24,8 @@ import (
 )
 
 const (
-	// defaultSockets is how many questions may be under way at once, each with
-	// a socket and so a file descriptor: twice as many as the clients' questions
+	// defaultSockets is how many questions may be under way at once, over UDP
+	// each with a socket and so a file descriptor: twice as many as the clients' questions
 	// that are worked on at once, since work goes on after a stale answer has
 	// left. From 1 to maxSockets, so that each of them has a port of its own.
 	defaultSockets = 8_192
@@ -44,6 +45,9 @@ type Options struct {
 
 	// Sockets bounds the questions under way at once: 8,192 if 0, at most 16,384.
 	Sockets int
+
+	// NoCookies leaves out DNS cookies, RFC 7873.
+	NoCookies bool
 }
 
 // A Client asks authoritative servers. It may be used by many goroutines.
@@ -52,10 +56,15 @@ type Client struct {
 	anySource bool
 	source4   netip.Addr
 	source6   netip.Addr
+	cookies   bool
 	slots     chan struct{}   // holds one token for each question under way
 	closing   context.Context // ends with Close
 	end       context.CancelFunc
 
+	watcher *watcher
+	jar     jar
+	pool    pool
+	running sync.WaitGroup // the streams
 	closed  sync.Once
 	buffers sync.Pool // of *[maxDatagram]byte
 	count   counters
@@ -71,6 +80,9 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		anySource: len(o.Sources) == 0,
+		cookies:   !o.NoCookies,
+		jar:       newJar(),
+		pool:      newPool(),
 		slots:     make(chan struct{}, o.Sockets),
 		buffers:   sync.Pool{New: func() any { return new([maxDatagram]byte) }},
 	}
@@ -85,31 +97,42 @@ func New(o Options) (*Client, error) {
 			c.source6 = a
 		}
 	}
+	var err error
+	if c.watcher, err = newWatcher(); err != nil {
+		return nil, err
+	}
 	c.closing, c.end = context.WithCancel(context.Background())
 	return c, nil
 }
 
 // Exchange asks the server to the one question of q, over TCP if stream, and
 // returns its reply: a message with q's question, whatever its rcode. q keeps
-// its letter case and is not changed; its ID is replaced by a fresh one. If the
-// reply is truncated, only header and question are returned: RFC 2181 section 9
+// its letter case and is not changed; its ID is replaced by a fresh one, and if
+// it has an OPT record, a cookie of our own goes along (RFC 7873). If the reply is truncated, only header and question are returned: RFC 2181 section 9
 // has the rest ignored. A reply that is no more than a header with FORMERR or
 // NOTIMP has no question.
 //
 // If the reply does not come in time, the error wraps context.DeadlineExceeded.
 // If ctx is cancelled, it wraps context.Canceled, after Close net.ErrClosed.
-// ErrBusy says that the question was never asked. Any other error is the
-// network's.
+// ErrSuspicious says that somebody may be forging replies, and that the caller
+// does well to ask again over TCP at once. ErrBusy says that the question was
+// never asked. Any other error is the network's.
 func (c *Client) Exchange(ctx context.Context, to netip.AddrPort, q *dns.Msg, stream bool) (*dns.Msg, error) {
-	packed, err := pack(q)
+	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	var k *cookie
+	if c.cookies {
+		k = c.jar.take(to)
+	}
+	packed, err := pack(q, k)
 	if err != nil {
 		return nil, fmt.Errorf("upstream: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, maxWait)
-	defer cancel()
-	defer context.AfterFunc(c.closing, cancel)()
-
-	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	packed.stream = stream
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > maxWait {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, maxWait)
+		defer cancel()
+	}
 	reply, err := c.exchange(ctx, to, packed, stream)
 	if err != nil {
 		return nil, fmt.Errorf("upstream: %s: %w", to, c.reason(ctx, err))
@@ -128,16 +151,39 @@ func (c *Client) exchange(ctx context.Context, to netip.AddrPort, q *query, stre
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
 		return nil, ErrBusy
+	case <-c.closing.Done():
+		return nil, net.ErrClosed
 	}
 	if stream {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(c.closing, cancel)()
 		return c.askStream(ctx, to, q)
 	}
 	return c.askDatagram(ctx, to, q)
 }
 
-// ErrBusy is returned if the context ends while all sockets are in use. It is
-// no fault of the server's, as EMFILE, which it wraps, is none.
+// ErrBusy is returned if the context ends while all sockets are in use, or at
+// once if all TCP connections are. It is no fault of the server's, as EMFILE,
+// which it wraps, is none.
 var ErrBusy = fmt.Errorf("all sockets are in use: %w", syscall.EMFILE)
+
+// ErrSuspicious is what an exchange over UDP ends with at the first near miss:
+// a packet from the server's address and port that misses the ID, or only the
+// case of the question's letters, or the cookie that this server used to return.
+// A forger may be at work, or the server may keep neither case nor cookie; TCP,
+// where nobody off the path forges, tells the truth in both cases. To go on
+// listening would let the forger go on guessing. It also ends a row of BADCOOKIE:
+// the first is returned as a reply, and the question may be asked once more.
+var ErrSuspicious error = suspicion{}
+
+// A suspicion has the method by which the caller knows it.
+type suspicion struct{}
+
+func (suspicion) Error() string { return "suspicious reply" }
+
+// Suspicious is true.
+func (suspicion) Suspicious() bool { return true }
 
 // errSilent is what the wait for a reply ends with when time is up.
 var errSilent = errors.New("no reply")
@@ -150,6 +196,9 @@ func (c *Client) reason(ctx context.Context, err error) error {
 		return net.ErrClosed
 	case errors.Is(err, ErrBusy):
 		c.count.busy.Add(1)
+		return err
+	case errors.Is(err, ErrSuspicious):
+		c.count.suspicious.Add(1)
 		return err
 	case errors.Is(ctx.Err(), context.Canceled):
 		c.count.cancelled.Add(1)
@@ -180,54 +229,8 @@ func (c *Client) Close() error {
 		for range cap(c.slots) {
 			c.slots <- struct{}{}
 		}
+		c.running.Wait()
+		c.watcher.close()
 	})
 	return nil
-}
-
-// counters are what Stats reads.
-type counters struct {
-	datagrams, streams, replies, truncated atomic.Uint64
-	timeouts, cancelled, failed, busy      atomic.Uint64
-	wrongAddress, wrongID, wrongQuestion   atomic.Uint64
-	malformed, icmp                        atomic.Uint64
-}
-
-// Stats are a client's counters since it was made.
-type Stats struct {
-	InFlight  int    // sockets in use now
-	Datagrams uint64 // questions sent over UDP
-	Streams   uint64 // questions sent over TCP
-	Replies   uint64 // exchanges that ended with a reply
-	Truncated uint64 // of these, replies that were truncated
-
-	Timeouts  uint64 // exchanges that ended without a reply in time
-	Cancelled uint64 // exchanges that the caller gave up
-	Failed    uint64 // exchanges that the network refused
-	Busy      uint64 // exchanges that found no free socket in time
-
-	WrongAddress  uint64 // packets ignored for where they came from
-	WrongID       uint64 // packets ignored for their ID: forged, or too late
-	WrongQuestion uint64 // packets ignored for their question
-	Malformed     uint64 // packets that are no replies or cannot be read: ignored over UDP, the end over TCP
-	ICMP          uint64 // errors that the network reported while waiting, all ignored
-}
-
-// Stats returns the counters.
-func (c *Client) Stats() Stats {
-	return Stats{
-		InFlight:      len(c.slots),
-		Datagrams:     c.count.datagrams.Load(),
-		Streams:       c.count.streams.Load(),
-		Replies:       c.count.replies.Load(),
-		Truncated:     c.count.truncated.Load(),
-		Timeouts:      c.count.timeouts.Load(),
-		Cancelled:     c.count.cancelled.Load(),
-		Failed:        c.count.failed.Load(),
-		Busy:          c.count.busy.Load(),
-		WrongAddress:  c.count.wrongAddress.Load(),
-		WrongID:       c.count.wrongID.Load(),
-		WrongQuestion: c.count.wrongQuestion.Load(),
-		Malformed:     c.count.malformed.Load(),
-		ICMP:          c.count.icmp.Load(),
-	}
 }

@@ -26,12 +26,6 @@ func TestExchange_ignoresWhatIsNoReply(t *testing.T) {
 		want   Stats
 	}{
 		{"nothing", func([]byte) [][]byte { return nil }, Stats{}},
-		{"a wrong ID", func(q []byte) [][]byte {
-			return [][]byte{answer(q, func(m *dns.Msg) { m.Id++ })}
-		}, Stats{WrongID: 1}},
-		{"two hundred wrong IDs", func(q []byte) [][]byte {
-			return slices.Repeat([][]byte{answer(q, func(m *dns.Msg) { m.Id ^= 0x100 })}, 200)
-		}, Stats{WrongID: 200}},
 		{"a wrong name", func(q []byte) [][]byte {
 			return [][]byte{answer(q, func(m *dns.Msg) { m.Question[0].Name = "www.exbmple." })}
 		}, Stats{WrongQuestion: 1}},
@@ -112,11 +106,56 @@ func TestExchange_keepsTheQuestionAsGiven(t *testing.T) {
 	}
 }
 
-func TestExchange_takesAnyLetterCase(t *testing.T) {
-	to := serveUDP(t, "127.0.0.1", func(q []byte) [][]byte {
-		return [][]byte{answer(q, func(m *dns.Msg) { m.Question[0].Name = "WwW.eXAMPLE." })}
+func TestExchange_endsAtANearMiss(t *testing.T) {
+	tests := []struct {
+		name string
+		miss script
+		want Stats // whether the truth follows or not
+	}{
+		{"a wrong ID", func(q []byte) [][]byte {
+			return [][]byte{answer(q, func(m *dns.Msg) { m.Id++ })}
+		}, Stats{WrongID: 1}},
+		{"two hundred wrong IDs", func(q []byte) [][]byte {
+			return slices.Repeat([][]byte{answer(q, func(m *dns.Msg) { m.Id ^= 0x100 })}, 200)
+		}, Stats{WrongID: 1}},
+		{"a wrong ID without a question", func(q []byte) [][]byte {
+			return [][]byte{answer(q, func(m *dns.Msg) { m.Id++; m.Question = nil; m.Rcode = dns.RcodeFormatError })}
+		}, Stats{WrongID: 1}},
+		{"a letter in lower case", func(q []byte) [][]byte {
+			return [][]byte{answer(q, func(m *dns.Msg) { m.Question[0].Name = "www.Example." })}
+		}, Stats{WrongCase: 1}},
+		{"all letters in lower case, truncated", func(q []byte) [][]byte {
+			return [][]byte{answer(q, func(m *dns.Msg) { m.Question[0].Name = "www.example."; m.Truncated = true })}
+		}, Stats{WrongCase: 1}},
+		{"an ignored packet first", func(q []byte) [][]byte {
+			return [][]byte{q, answer(q, func(m *dns.Msg) { m.Id++ })}
+		}, Stats{WrongID: 1, Malformed: 1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			to := serveUDP(t, "127.0.0.1", func(q []byte) [][]byte { return append(tt.miss(q), truth(q)) })
+			c := mustClient(t, Options{})
+			reply, err := c.Exchange(within(t, patience), to, question(), false)
+			if !errors.Is(err, ErrSuspicious) || errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("reply %v, err = %v, want ErrSuspicious", reply, err)
+			}
+			var s interface{ Suspicious() bool } // by which dialogue knows it
+			if !errors.As(err, &s) || !s.Suspicious() {
+				t.Error("it does not say that it is suspicious")
+			}
+			tt.want.Datagrams, tt.want.Suspicious = 1, 1
+			if got := c.Stats(); got != tt.want {
+				t.Errorf("Stats = %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestExchange_takesAnyLetterCaseOverTCP(t *testing.T) {
+	to := serveTCP(t, "127.0.0.1", func(conn net.Conn, q []byte) {
+		conn.Write(frames(answer(q, func(m *dns.Msg) { m.Question[0].Name = "WwW.eXAMPLE." })))
 	})
-	if _, err := mustClient(t, Options{}).Exchange(within(t, patience), to, question(), false); err != nil {
+	if _, err := mustClient(t, Options{}).Exchange(within(t, patience), to, question(), true); err != nil {
 		t.Error(err)
 	}
 }

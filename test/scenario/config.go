@@ -10,8 +10,10 @@ import (
 	"github.com/miekg/dns"
 
 	"proxima/resolver/anchor"
+	"proxima/resolver/dnssec"
 	"proxima/resolver/iterate"
 	"proxima/resolver/trust"
+	"proxima/test/corpus"
 	"proxima/test/sim"
 )
 
@@ -35,6 +37,9 @@ type config struct {
 
 // config reads to CONFIG_END.
 func (in *reader) config(c *config) error {
+	if in.dialect != native {
+		return in.foreignConfig(c)
+	}
 	section := "server"
 	for words := in.next(); words != nil; words = in.next() {
 		key, value := words[0], strings.Trim(strings.Join(words[1:], " "), `"`)
@@ -61,6 +66,50 @@ func (in *reader) config(c *config) error {
 		}
 	}
 	return in.fail("want CONFIG_END")
+}
+
+// foreignConfig reads to CONFIG_END of a file of others. There is no switch for
+// what Proxima does by default, and SHA-1 counts, since most of their zones were
+// signed before 2013.
+func (in *reader) foreignConfig(c *config) error {
+	c.aggressive = true
+	c.trust.Rules = dnssec.Rules{SHA1: true}
+	var settings corpus.Settings
+	for words := in.next(); words != nil; words = in.next() {
+		if words[0] == "CONFIG_END" {
+			if settings.IteratorOnly {
+				c.trust.Anchors = nil
+			}
+			if settings.Deckard {
+				in.dialect = deckard
+			}
+			return in.finish(c)
+		}
+		all, unfit := settings.Line(in.lines[in.at-1])
+		if unfit != "" {
+			return in.unfit(unfit)
+		}
+		for _, s := range all {
+			if err := c.setForeign(s); err != nil {
+				return in.fail("%s %v", s.Key, err)
+			}
+		}
+	}
+	return in.fail("want CONFIG_END")
+}
+
+// setForeign takes one setting, or the beginning of a section.
+func (c *config) setForeign(s corpus.Setting) error {
+	zone, isZone := strings.CutSuffix(s.Section, "zone:")
+	switch {
+	case isZone && s.Key == "":
+		c.zones = append(c.zones, iterate.Zone{Recursive: zone == "forward-"})
+	case isZone:
+		return setZone(&c.zones[len(c.zones)-1], strings.TrimPrefix(s.Key, zone), s.Value)
+	case s.Key != "":
+		return c.set(s.Key, s.Value)
+	}
+	return nil
 }
 
 // finish takes the stub zone of the root as hints.
@@ -114,7 +163,9 @@ func (c *config) set(key, value string) (err error) {
 	case "serve-expired-ttl:":
 		c.stale, err = seconds(value)
 	case "trust-anchor:":
-		c.trust.Anchors = append(c.trust.Anchors, sim.New(zoneSeed).DS(value))
+		var ds *dns.DS
+		ds, err = trustAnchor(value)
+		c.trust.Anchors = append(c.trust.Anchors, ds)
 	case "domain-insecure:":
 		c.trust.Exceptions = append(c.trust.Exceptions, trust.Exception{Zone: value})
 	case "val-override-date:":
@@ -146,6 +197,27 @@ func setZone(z *iterate.Zone, key, value string) (err error) {
 		err = fmt.Errorf("is unknown")
 	}
 	return err
+}
+
+// trustAnchor reads the name of a signed zone of the scenario, or a DS or DNSKEY
+// record.
+func trustAnchor(value string) (*dns.DS, error) {
+	if !strings.Contains(value, " ") {
+		return sim.New(zoneSeed).DS(value), nil
+	}
+	rr, err := dns.NewRR(value)
+	if err != nil {
+		return nil, err
+	}
+	if key, ok := rr.(*dns.DNSKEY); ok {
+		rr = key.ToDS(dns.SHA256)
+	}
+	ds, ok := rr.(*dns.DS)
+	if !ok || ds == nil {
+		return nil, fmt.Errorf("wants DS or DNSKEY")
+	}
+	ds.Hdr.Name = dns.CanonicalName(ds.Hdr.Name)
+	return ds, nil
 }
 
 // truth reads yes or no.

@@ -92,4 +92,23 @@
 //	                                    without an entry, anything counts (+)
 //	STEP n TIME_PASSES ELAPSE seconds
 //	STEP n PRIME(+)                     the root's servers are asked for
+//
+// # Files of others
+//
+// ReadForeign takes the files of Unbound and Deckard, with package corpus for
+// their settings; go test -run TestCorpus plays the folder that RPL_CORPUS names.
+// They may also have # comments; ranges without address, which speak for all;
+// HEX_ANSWER, HEX_EDNSDATA and RAW; and the steps REPLY, TIMEOUT and ERROR, which
+// end the oldest query that no range answered, NOTHING and TRAFFIC. Such a query
+// waits for its step. Before each step all happens that needs none.
+//
+// Deckard's servers answer SERVFAIL to what nothing matches, speak for addresses
+// that no range names, and do so while the QUERY step lasts; CHECK_ANSWER means the
+// last QUERY there, in Unbound's files any that was not looked at.
+//
+// Matching forgives what Proxima does otherwise by design: the additional section
+// and NS records with their signatures in the authority section are not compared,
+// codes 7 to 12 will do where extended error 6 is wanted, and a referral for a
+// minimised query of type NS will do in Deckard's for type A (RFC 9156 section 2.1).
+// SHA-1 counts, and aggressive-nsec is on. Nothing else is forgiven.
 package scenario

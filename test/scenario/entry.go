@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"proxima/test/corpus"
 )
 
 // payloadSize is the datagram size, in octets, that clients and servers of a
@@ -22,17 +24,24 @@ type entry struct {
 	copyQuery bool
 	silent    bool
 	sleep     time.Duration
+	copyID    bool   // makes a CHECK_OUT_QUERY of Unbound's an answer, too
+	mandatory bool   // it must have been used in the end
+	lenient   bool   // see compare
+	raw       []byte // the whole message, if the file gives its octets
+	options   []byte // of the OPT record
 }
 
-// anyEDE means that extended errors do not matter, noEDE that there is none.
+// anyEDE means that extended errors do not matter, noEDE that there is none,
+// someEDE that there is one.
 const (
-	anyEDE = -1
-	noEDE  = -2
+	anyEDE  = -1
+	noEDE   = -2
+	someEDE = -3
 )
 
 // entry reads from after ENTRY_BEGIN to ENTRY_END.
 func (in *reader) entry() (*entry, error) {
-	e := &entry{line: in.at, ede: anyEDE, msg: new(dns.Msg)}
+	e := &entry{line: in.at, ede: anyEDE, msg: new(dns.Msg), lenient: in.dialect != native}
 	section := ""
 	for words := in.next(); words != nil; words = in.next() {
 		var err error
@@ -49,9 +58,12 @@ func (in *reader) entry() (*entry, error) {
 				err = in.fail("unknown section %q", section)
 			}
 		case "ENTRY_END":
-			return e, nil
+			return e, in.whole(e)
 		default:
-			err = in.record(e, section, words)
+			var is bool
+			if is, err = in.foreignEntry(e, words[0]); !is {
+				err = in.record(e, section, words)
+			}
 		}
 		if err != nil {
 			return nil, err
@@ -64,6 +76,8 @@ func (in *reader) match(e *entry, words []string) error {
 	for _, w := range words {
 		code, isEDE := strings.CutPrefix(w, "ede=")
 		switch {
+		case w == "ede=any":
+			e.ede = someEDE
 		case isEDE:
 			n, err := strconv.Atoi(code)
 			if err != nil {
@@ -72,10 +86,10 @@ func (in *reader) match(e *entry, words []string) error {
 			e.ede = n
 		case w == "noede":
 			e.ede = noEDE
-		case w == "all":
+		case w == "all", w == "all_noedns":
 			e.match = append(e.match, "opcode", "question", "rcode", "flags", "answer", "authority", "additional")
 		case matchers[w] == nil && w != "ttl":
-			return in.fail("MATCH does not know %q", w)
+			return in.foreignWord(w, "MATCH does not know")
 		default:
 			e.match = append(e.match, w)
 		}
@@ -85,12 +99,13 @@ func (in *reader) match(e *entry, words []string) error {
 
 func (in *reader) adjust(e *entry, words []string) error {
 	for _, w := range words {
-		value, isSleep := strings.CutPrefix(w, "sleep=")
+		value, isSleep := strings.CutPrefix(strings.TrimPrefix(w, "packet_"), "sleep=")
 		switch {
-		case w == "copy_id":
+		case w == "copy_id", w == "raw_id":
+			e.copyID = true
 		case w == "copy_query":
 			e.copyQuery = true
-		case w == "silence":
+		case w == "silence", w == "do_not_answer":
 			e.silent = true
 		case isSleep:
 			d, err := seconds(value)
@@ -99,7 +114,7 @@ func (in *reader) adjust(e *entry, words []string) error {
 			}
 			e.sleep = d
 		default:
-			return in.fail("ADJUST does not know %q", w)
+			return in.foreignWord(w, "ADJUST does not know")
 		}
 	}
 	return nil
@@ -115,6 +130,8 @@ func (in *reader) reply(e *entry, words []string) error {
 		switch flag := flags[w]; {
 		case flag != nil:
 			*flag = true
+		case w == "NOTIMPL":
+			m.Rcode = dns.RcodeNotImplemented
 		case w == "DO" || w == "EDNS":
 			m.SetEdns0(payloadSize, w == "DO")
 		case isOpcode:
@@ -137,6 +154,10 @@ func (in *reader) record(e *entry, section string, words []string) error {
 	if err != nil {
 		return in.fail("%v", err)
 	}
+	sortTypes(rr)
+	if reason := corpus.Record(rr); reason != "" && in.dialect != native {
+		return in.unfit(reason)
+	}
 	switch section {
 	case "ANSWER":
 		e.msg.Answer = append(e.msg.Answer, rr)
@@ -152,6 +173,9 @@ func (in *reader) record(e *entry, section string, words []string) error {
 
 // question reads "name [class] type".
 func (in *reader) question(e *entry, words []string) error {
+	if in.dialect != native { // a TTL may stand there
+		words = slices.DeleteFunc(words, func(w string) bool { return w != words[0] && strings.Trim(w, "0123456789") == "" })
+	}
 	if len(words) < 2 || len(words) > 3 {
 		return in.fail("want name, class and type")
 	}
@@ -174,10 +198,24 @@ func (in *reader) question(e *entry, words []string) error {
 	return nil
 }
 
+// sortTypes sorts the types in a denial of existence, which may stand in any
+// order in a text, but not in a packet.
+func sortTypes(rr dns.RR) {
+	switch rr := rr.(type) {
+	case *dns.NSEC:
+		slices.Sort(rr.TypeBitMap)
+	case *dns.NSEC3:
+		slices.Sort(rr.TypeBitMap)
+	}
+}
+
 // answer returns what a server says to q with this entry, nil for silence.
 func (e *entry) answer(q *dns.Msg) *dns.Msg {
 	if e.silent {
 		return nil
+	}
+	if e.raw != nil {
+		return e.rawAnswer(q)
 	}
 	m := e.msg.Copy()
 	m.Id = q.Id

@@ -11,6 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"proxima/test/corpus"
 	"proxima/test/sim"
 )
 
@@ -22,11 +23,12 @@ const zoneSeed = 1
 
 // A Scenario is a parsed file.
 type Scenario struct {
-	Title  string
-	file   string
-	config config
-	ranges []*span
-	steps  []*step
+	Title   string
+	file    string
+	dialect dialect
+	config  config
+	ranges  []*span
+	steps   []*step
 }
 
 // A span is what some addresses say during some steps.
@@ -63,31 +65,50 @@ type step struct {
 
 // A reader goes through a file line by line.
 type reader struct {
-	file  string
-	lines []string // less comments and outer blanks
-	at    int      // lines read so far, so also the number of the line just read
+	file    string
+	dialect dialect
+	lines   []string // less comments and outer blanks
+	at      int      // lines read so far, so also the number of the line just read
 }
 
+// A dialect is whose language a file is written in.
+type dialect int
+
+const (
+	native dialect = iota
+	unbound
+	deckard // Unbound's, with settings of its own and servers that always answer
+)
+
 // Read parses a scenario. file is its name in errors.
-func Read(file string, r io.Reader) (*Scenario, error) {
-	in := &reader{file: file}
+func Read(file string, r io.Reader) (*Scenario, error) { return read(&reader{file: file}, r) }
+
+// ReadForeign parses a scenario of Unbound's or Deckard's. It fails with a
+// [corpus.Unfit] for those that are not for Proxima.
+func ReadForeign(file string, r io.Reader) (*Scenario, error) {
+	return read(&reader{file: file, dialect: unbound}, r)
+}
+
+func read(in *reader, r io.Reader) (*Scenario, error) {
 	scan := bufio.NewScanner(r)
 	scan.Buffer(nil, maxLine)
 	for scan.Scan() {
-		in.lines = append(in.lines, strings.TrimSpace(uncomment(scan.Text())))
+		in.lines = append(in.lines, strings.TrimSpace(in.uncomment(scan.Text())))
 	}
 	if err := scan.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", in.file, err)
 	}
-	s := &Scenario{file: file}
+	s := &Scenario{file: in.file}
 	if err := in.scenario(s); err != nil {
 		return nil, err
 	}
+	s.dialect = in.dialect
 	return s, nil
 }
 
-// uncomment cuts the comment off a line.
-func uncomment(line string) string {
+// uncomment cuts the comment off a line. Where Unbound's files have it, # may
+// begin one, too, but not within a word.
+func (in *reader) uncomment(line string) string {
 	quoted := false
 	for i := 0; i < len(line); i++ {
 		switch line[i] {
@@ -97,6 +118,10 @@ func uncomment(line string) string {
 			quoted = !quoted
 		case ';':
 			if !quoted {
+				return line[:i]
+			}
+		case '#':
+			if in.dialect != native && !quoted && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t') {
 				return line[:i]
 			}
 		}
@@ -121,6 +146,14 @@ func (in *reader) back() { in.at-- }
 // fail returns an error at the line just read.
 func (in *reader) fail(format string, args ...any) error {
 	return fmt.Errorf("%s:%d: %s", in.file, in.at, fmt.Sprintf(format, args...))
+}
+
+// unfit returns an error at the line just read if there is a reason for one.
+func (in *reader) unfit(reason string) error {
+	if reason == "" {
+		return nil
+	}
+	return &corpus.Unfit{File: in.file, Line: in.at, Reason: reason}
 }
 
 // scenario reads a whole file.
@@ -163,10 +196,17 @@ func (in *reader) scenario(s *Scenario) error {
 // span reads from after RANGE_BEGIN to RANGE_END.
 func (in *reader) span(args []string) (*span, error) {
 	r := &span{internet: sim.New(zoneSeed)}
+	var err error
+	if len(args) == 3 && in.dialect != native { // with the address
+		var addr netip.Addr
+		if addr, err = netip.ParseAddr(args[2]); err != nil {
+			return nil, in.fail("%v", err)
+		}
+		r.addrs, args = append(r.addrs, addr), args[:2]
+	}
 	if len(args) != 2 {
 		return nil, in.fail("want RANGE_BEGIN first last")
 	}
-	var err error
 	if r.first, err = strconv.Atoi(args[0]); err == nil {
 		r.last, err = strconv.Atoi(args[1])
 	}
@@ -268,10 +308,16 @@ func (in *reader) step(args []string) (*step, error) {
 	}
 	st := &step{line: in.at, number: number, verb: args[1], repeat: 1, least: 1, most: maxExchanges}
 	takes, known := verbs[st.verb]
+	if foreign, is := foreignVerbs[st.verb]; is && in.dialect != native {
+		takes, known = foreign, true
+	}
 	if !known {
-		return nil, in.fail("unknown step %q", st.verb)
+		return nil, in.foreignWord(st.verb, "unknown step")
 	}
 	for args = args[2:]; len(args) > 0; args = args[2:] {
+		if args[0] == "EVAL" && in.dialect != native {
+			return nil, in.unfit(corpus.Word("EVAL"))
+		}
 		if len(args) == 1 || !strings.Contains(takes.options, args[0]) {
 			return nil, in.fail("%s takes %q, each with a value, not %q", st.verb, takes.options, args[0])
 		}
@@ -281,7 +327,9 @@ func (in *reader) step(args []string) (*step, error) {
 	}
 	words := in.next()
 	if words != nil && words[0] == "ENTRY_BEGIN" && takes.entry != never {
-		st.entry, err = in.entry()
+		if st.entry, err = in.entry(); err == nil && st.verb == "QUERY" && in.dialect != native {
+			err = in.unfit(corpus.Question(asked(st.entry.msg).Name))
+		}
 		return st, err
 	}
 	if words != nil {
@@ -300,16 +348,38 @@ const (
 	always
 )
 
-// verbs lists the steps.
-var verbs = map[string]struct {
+// A form is what may follow a verb.
+type form struct {
 	options string
 	entry   int
-}{
+}
+
+// verbs lists the steps.
+var verbs = map[string]form{
 	"QUERY":           {"REPEAT", always},
 	"CHECK_ANSWER":    {"AFTER BEFORE", always},
 	"CHECK_OUT_QUERY": {"ADDRESS COUNT ATMOST", perhaps},
 	"TIME_PASSES":     {"ELAPSE", never},
 	"PRIME":           {"", never},
+}
+
+// foreignVerbs lists the steps that foreign files have more, or otherwise.
+var foreignVerbs = map[string]form{
+	"QUERY":        {"ADDRESS", always}, // who asks, which makes no difference
+	"CHECK_ANSWER": {"ADDRESS", always},
+	"REPLY":        {"ADDRESS", always},
+	"TIMEOUT":      {"ADDRESS", perhaps},
+	"ERROR":        {"ADDRESS", perhaps},
+	"NOTHING":      {"", never},
+	"TRAFFIC":      {"", never},
+}
+
+// foreignWord tells what is the matter with a word that is not known.
+func (in *reader) foreignWord(word, otherwise string) error {
+	if reason := corpus.Word(word); reason != "" && in.dialect != native {
+		return in.unfit(reason)
+	}
+	return in.fail("%s %q", otherwise, word)
 }
 
 // option sets what a word of the step says.

@@ -43,6 +43,7 @@ type play struct {
 type client struct {
 	line    int
 	answers []chan answer // one for each that asks
+	got     *answer       // foreign: the only one, once it is here
 }
 
 // An answer is what a client got, and after how long.
@@ -60,11 +61,18 @@ func (s *Scenario) Run(ctx context.Context, seed uint64) error {
 		return fmt.Errorf("%s: %w", s.file, err)
 	}
 	defer p.resolver.Close()
+	perform := p.perform
+	if s.dialect != native {
+		perform = p.performForeign
+	}
 	for _, st := range s.steps {
 		p.servers.enter(st.number, st.verb == "QUERY" || st.verb == "PRIME")
-		if err := p.perform(ctx, st); err != nil {
+		if err := perform(ctx, st); err != nil {
 			return fmt.Errorf("%s:%d: STEP %d %s: %w", s.file, st.line, st.number, st.verb, err)
 		}
+	}
+	if s.dialect != native {
+		return p.checkMandatory()
 	}
 	if len(p.waiting) > 0 {
 		return fmt.Errorf("%s:%d: no CHECK_ANSWER for this QUERY", s.file, p.waiting[0].line)
@@ -74,7 +82,7 @@ func (s *Scenario) Run(ctx context.Context, seed uint64) error {
 
 // stage builds the resolver, as the daemon does.
 func (s *Scenario) stage(chance *rand.Rand) (*play, error) {
-	p := &play{scenario: s, servers: newServers(s.ranges)}
+	p := &play{scenario: s, servers: newServers(s)}
 	answers, err := cache.New(cache.Options{Memory: cacheMemory})
 	if err != nil {
 		return nil, err
@@ -144,7 +152,7 @@ func (p *play) perform(ctx context.Context, st *step) error {
 // ask lets the clients of a QUERY step ask, each on a goroutine that ends with
 // its answer.
 func (p *play) ask(ctx context.Context, st *step) error {
-	packet, err := st.entry.msg.Pack()
+	packet, err := st.entry.packet()
 	if err != nil {
 		return err
 	}
@@ -222,11 +230,8 @@ func (st *step) judge(a answer) error {
 
 // checkOutQuery counts the exchanges that match.
 func (p *play) checkOutQuery(st *step) error {
-	var all []string
 	count := 0
 	for _, x := range p.servers.list() {
-		q := asked(x.q)
-		all = append(all, fmt.Sprintf("%v <- %s", x.to, q.String()))
 		if (!st.addr.IsValid() || st.addr == x.to) && (st.entry == nil || st.entry.takes(x.q, x.stream)) {
 			count++
 		}
@@ -234,5 +239,15 @@ func (p *play) checkOutQuery(st *step) error {
 	if st.least <= count && count <= st.most {
 		return nil
 	}
-	return fmt.Errorf("%d queries match, want %d to %d; sent were\n\t%s", count, st.least, st.most, strings.Join(all, "\n\t"))
+	return fmt.Errorf("%d queries match, want %d to %d; sent were\n\t%s", count, st.least, st.most, strings.Join(p.sent(), "\n\t"))
+}
+
+// sent writes the exchanges since the last QUERY.
+func (p *play) sent() []string {
+	var all []string
+	for _, x := range p.servers.list() {
+		q := asked(x.q)
+		all = append(all, fmt.Sprintf("%v <- %s", x.to, q.String()))
+	}
+	return all
 }

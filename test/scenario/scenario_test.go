@@ -236,7 +236,7 @@ func TestUncomment(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := uncomment(tt.line); got != tt.want {
+			if got := new(reader).uncomment(tt.line); got != tt.want {
 				t.Errorf("uncomment(%q) = %q, want %q", tt.line, got, tt.want)
 			}
 		})

@@ -8,7 +8,8 @@ import (
 )
 
 // A Spoofer sees a query and the honest reply, nil if there would be silence,
-// and returns what is said instead. It may change honest and return it.
+// and returns what is said instead. It may change honest and return it. The name
+// that it sees is in lower case; in the reply it is as it was asked.
 type Spoofer func(q, honest *dns.Msg, stream bool) *dns.Msg
 
 // A fault is a set of things that are wrong with an address.
@@ -25,6 +26,7 @@ const (
 	refuse
 	servFail
 	truncate
+	loseCase
 )
 
 // Drop makes the addresses silent.
@@ -57,6 +59,10 @@ func (n *Internet) ServFail(at ...netip.Addr) { n.fail(servFail, at) }
 
 // Truncate makes the addresses set TC in every datagram and leave it empty.
 func (n *Internet) Truncate(at ...netip.Addr) { n.fail(truncate, at) }
+
+// LoseCase makes the addresses repeat every name in lower case. Over UDP that
+// looks forged to Exchange.
+func (n *Internet) LoseCase(at ...netip.Addr) { n.fail(loseCase, at) }
 
 // Delay makes an exchange with the address take d. 0 takes the delay away.
 func (n *Internet) Delay(at netip.Addr, d time.Duration) {

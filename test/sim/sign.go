@@ -72,6 +72,18 @@ func (k *key) Sign(_ io.Reader, digest []byte, o crypto.SignerOpts) ([]byte, err
 	return k.private.Sign(nil, digest, o)
 }
 
+// signature returns what is to be a signature for a zone, from now.
+func (k *key) signature(zone string) *dns.RRSIG {
+	now := time.Now()
+	return &dns.RRSIG{
+		KeyTag:     k.record.KeyTag(),
+		SignerName: zone,
+		Algorithm:  dns.ECDSAP256SHA256,
+		Inception:  uint32(now.Add(-signedBefore).Unix()),
+		Expiration: uint32(now.Add(signedFor).Unix()),
+	}
+}
+
 // SignAll signs every zone, as Zone.Sign does.
 func (n *Internet) SignAll() {
 	n.mu.Lock()
@@ -114,6 +126,20 @@ func (z *Zone) Sign() {
 	z.sign()
 }
 
+// Signed returns a set, whatever is in it, with a signature by the zone's key:
+// for lies that verify. An owner that begins with "*." is signed as the wildcard
+// of what the set may be renamed to. The zone has to be signed.
+func (z *Zone) Signed(set ...dns.RR) []dns.RR {
+	z.internet.mu.Lock()
+	defer z.internet.mu.Unlock()
+	s := z.key.signature(z.name)
+	if err := s.Sign(z.key, set); err != nil {
+		panic("sim: " + err.Error())
+	}
+	s.Hdr.Ttl = set[0].Header().Ttl
+	return append(slices.Clip(set), s)
+}
+
 func (z *Zone) sign() {
 	if z.key != nil {
 		return
@@ -152,17 +178,10 @@ func (z *Zone) signatures(at, owner string, typ uint16) []dns.RR {
 	if z.key == nil || len(set) == 0 || isCut && typ == dns.TypeNS {
 		return nil
 	}
-	now := time.Now()
 	id := signature{at, typ}
 	s := z.signed[id]
-	if s == nil || now.Unix() > int64(s.Expiration)-int64(signedFor/2/time.Second) {
-		s = &dns.RRSIG{
-			KeyTag:     z.key.record.KeyTag(),
-			SignerName: z.name,
-			Algorithm:  dns.ECDSAP256SHA256,
-			Inception:  uint32(now.Add(-signedBefore).Unix()),
-			Expiration: uint32(now.Add(signedFor).Unix()),
-		}
+	if s == nil || time.Now().Unix() > int64(s.Expiration)-int64(signedFor/2/time.Second) {
+		s = z.key.signature(z.name)
 		if err := s.Sign(z.key, set); err != nil {
 			panic("sim: " + err.Error())
 		}

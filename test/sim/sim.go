@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,11 +91,26 @@ func (n *Internet) Exchange(ctx context.Context, to netip.AddrPort, q *dns.Msg, 
 		return nil, fmt.Errorf("sim: %s: %w", to, err)
 	}
 	m, err := overWire(m)
+	if err == nil && !stream && caseChanged(q, m) {
+		err = errCase
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sim: %s: %w", to, err)
 	}
 	return m, nil
 }
+
+// errCase is what Exchange returns, wrapped, for a datagram whose name is not in
+// the letter case in which it was asked.
+var errCase error = suspicion("the wrong letter case")
+
+// A suspicion says why a datagram looks forged.
+type suspicion string
+
+func (s suspicion) Error() string { return string(s) }
+
+// Suspicious is true.
+func (suspicion) Suspicious() bool { return true }
 
 // Reply returns what the address says to q at once, nil for silence. It waits
 // for no Delay, so a program can serve this Internet on real sockets.
@@ -107,8 +123,8 @@ func (n *Internet) Reply(to netip.Addr, q *dns.Msg, stream bool) *dns.Msg {
 	return n.say(to, q, stream)
 }
 
-// Asked returns the questions sent to the address, oldest first, also those
-// that were lost on the way.
+// Asked returns the questions sent to the address, in lower case, oldest first,
+// also those that were lost on the way.
 func (n *Internet) Asked(at netip.Addr) []dns.Question {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -143,7 +159,7 @@ func (n *Internet) send(addr netip.Addr, q *dns.Msg) (time.Duration, fault) {
 		h.asked = slices.Delete(h.asked, 0, maxAsked/2)
 	}
 	if len(q.Question) > 0 {
-		h.asked = append(h.asked, q.Question[0])
+		h.asked = append(h.asked, inLower(q).Question[0])
 	}
 	if h.delay > 0 {
 		return h.delay, h.faults
@@ -152,16 +168,42 @@ func (n *Internet) send(addr netip.Addr, q *dns.Msg) (time.Duration, fault) {
 }
 
 // say returns the reply of addr to q, nil for silence. A Spoofer runs without
-// the lock, so that it may look at this Internet.
+// the lock, so that it may look at this Internet, and sees the name in lower case.
 func (n *Internet) say(addr netip.Addr, q *dns.Msg, stream bool) *dns.Msg {
 	n.mu.Lock()
 	h := n.host(addr)
-	m, spoof := h.reply(q, stream), h.spoof
+	spoof, loses := h.spoof, h.faults&loseCase != 0
+	as := q
+	if spoof != nil || loses {
+		as = inLower(q)
+	}
+	m := h.reply(as, stream)
 	n.mu.Unlock()
 	if spoof != nil {
-		return spoof(q.Copy(), m, stream)
+		m = spoof(as.Copy(), m, stream)
+	}
+	if m != nil && !loses && len(m.Question) == 1 && len(q.Question) == 1 && m.Question[0] == as.Question[0] {
+		m.Question[0] = q.Question[0]
 	}
 	return m
+}
+
+// inLower returns a copy of q with its name in lower case.
+func inLower(q *dns.Msg) *dns.Msg {
+	q = q.Copy()
+	for i := range q.Question {
+		q.Question[i].Name = dns.CanonicalName(q.Question[i].Name)
+	}
+	return q
+}
+
+// caseChanged reports whether m has q's name, but in another letter case.
+func caseChanged(q, m *dns.Msg) bool {
+	if len(q.Question) != 1 || len(m.Question) != 1 {
+		return false
+	}
+	sent, got := q.Question[0].Name, m.Question[0].Name
+	return sent != got && strings.EqualFold(sent, got)
 }
 
 // host returns what stands at addr. The caller holds mu.

@@ -1,4 +1,4 @@
-package iterate
+package dialogue
 
 import (
 	"fmt"

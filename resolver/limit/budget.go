@@ -1,4 +1,4 @@
-package iterate
+package limit
 
 import (
 	"sync"
@@ -18,60 +18,61 @@ type Budget struct {
 	Depth     int        // nested sub-questions
 	Lookups   int        // lookups of name servers' addresses
 	Empty     int        // name servers that may have none
+	Breaks    int        // connections that may come to nothing
 
 	// Work is for signatures and hashes. Lookup fills it if it is nil. It has a
 	// lock of its own.
 	Work *dnssec.Work
 
 	names  map[string]int // exchanges so far, by name
-	faults map[string]int // tries in vain in a row, by Cut.key
+	faults map[string]int // tries in vain in a row, by the name of its cut
 }
 
 // NewBudget returns the full purse of one client query.
 func NewBudget() *Budget {
 	return &Budget{
 		Exchanges: maxExchanges, Octets: maxOctets, Aliases: reply.MaxAliases,
-		Depth: maxDepth, Lookups: maxLookups, Empty: maxEmptyLookups,
+		Depth: MaxDepth, Lookups: MaxLookups, Empty: MaxEmptyLookups, Breaks: maxBreaks,
 		names: make(map[string]int), faults: make(map[string]int),
 	}
 }
 
-// exchange pays for one query that belongs to the question for name. If it
+// Exchange pays for one query that belongs to the question for name. If it
 // cannot be paid, ok is false and struck says why.
-func (b *Budget) exchange(name string) (struck limit, ok bool) {
+func (b *Budget) Exchange(name string) (struck Limit, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case b.Exchanges <= 0:
-		return limitExchanges, false
+		return Exchanges, false
 	case b.Octets <= 0:
-		return limitOctets, false
+		return Octets, false
 	case b.names[name] >= maxExchangesPerName:
-		return limitExchangesPerName, false
+		return ExchangesPerName, false
 	}
 	b.Exchanges--
 	b.names[name]++
 	return 0, true
 }
 
-// receive takes n octets off. The message that overdraws the purse is the last
+// Receive takes n octets off. The message that overdraws the purse is the last
 // one: the next exchange is refused.
-func (b *Budget) receive(n int) {
+func (b *Budget) Receive(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.Octets -= n
 }
 
-// alias pays for n alias steps.
-func (b *Budget) alias(n int) (ok bool) {
+// Alias pays for n alias steps.
+func (b *Budget) Alias(n int) (ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.Aliases -= n
 	return b.Aliases >= 0
 }
 
-// lookup pays for one lookup of a name server's addresses.
-func (b *Budget) lookup() (ok bool) {
+// Lookup pays for one lookup of a name server's addresses.
+func (b *Budget) Lookup() (ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.Lookups <= 0 || b.Empty <= 0 {
@@ -81,30 +82,44 @@ func (b *Budget) lookup() (ok bool) {
 	return true
 }
 
-// foundNothing notes that a name server has no address.
-func (b *Budget) foundNothing() {
+// FoundNothing notes that a name server has no address.
+func (b *Budget) FoundNothing() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.Empty--
 }
 
-// fault notes a try in vain at zone.
-func (b *Budget) fault(zone string) {
+// Fault notes a try in vain at zone.
+func (b *Budget) Fault(zone string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.faults[zone]++
 }
 
-// forgive forgets the tries in vain at zone, because one was not.
-func (b *Budget) forgive(zone string) {
+// Forgive forgets the tries in vain at zone, because one was not.
+func (b *Budget) Forgive(zone string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.faults, zone)
 }
 
-// dead reports whether zone is given up.
-func (b *Budget) dead(zone string) bool {
+// Dead reports whether zone is given up.
+func (b *Budget) Dead(zone string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.faults[zone] >= maxFaults
+	return b.faults[zone] >= MaxFaults
+}
+
+// Broke notes that a connection to a server came to nothing.
+func (b *Budget) Broke() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.Breaks--
+}
+
+// MayBreak reports whether another connection may be tried.
+func (b *Budget) MayBreak() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Breaks > 0
 }

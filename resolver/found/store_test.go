@@ -1,17 +1,17 @@
-package iterate
+package found
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"proxima/cache"
-	"proxima/test/sim"
 
 	"github.com/miekg/dns"
 )
 
-func TestWalker_compose_life(t *testing.T) {
+func TestStore_Compose_life(t *testing.T) {
 	tests := []struct {
 		name      string
 		rcode     int
@@ -34,10 +34,11 @@ func TestWalker_compose_life(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := mustWalker(t, sim.New(1), func(o *Options) { o.MinTTL = 10 * time.Second })
-			r := &finding{rcode: tt.rcode, answer: mustRecords(t, tt.answer), authority: mustRecords(t, tt.authority)}
+			s := mustStore(t)
+			s.MinTTL = 10 * time.Second
+			r := &Records{Rcode: tt.rcode, Answer: mustRecords(t, tt.answer), Authority: mustRecords(t, tt.authority)}
 			at := time.Now()
-			a, err := w.compose(mustQuestion(t, "a.example. A"), r, at)
+			a, err := s.Compose(dns.Question{Name: "a.example.", Qtype: dns.TypeA, Qclass: dns.ClassINET}, r, at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,7 +49,7 @@ func TestWalker_compose_life(t *testing.T) {
 	}
 }
 
-func TestWalker_compose_stale(t *testing.T) {
+func TestStore_Compose_stale(t *testing.T) {
 	tests := []struct {
 		name      string
 		answer    string
@@ -61,10 +62,11 @@ func TestWalker_compose_stale(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := mustWalker(t, sim.New(1), func(o *Options) { o.Stale = time.Hour })
+			s := mustStore(t)
+			s.Stale = time.Hour
 			at := time.Now()
-			r := &finding{rcode: dns.RcodeNameError, answer: mustRecords(t, tt.answer), authority: mustRecords(t, tt.authority)}
-			a, err := w.compose(mustQuestion(t, "a.example. A"), r, at)
+			r := &Records{Rcode: dns.RcodeNameError, Answer: mustRecords(t, tt.answer), Authority: mustRecords(t, tt.authority)}
+			a, err := s.Compose(dns.Question{Name: "a.example.", Qtype: dns.TypeA, Qclass: dns.ClassINET}, r, at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,27 +77,62 @@ func TestWalker_compose_stale(t *testing.T) {
 	}
 }
 
-func TestWalker_recall(t *testing.T) {
+func TestStore_Get(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := mustWalker(t, sim.New(1), nil)
-		q := mustQuestion(t, "a.example. A")
-		w.remember(q, &finding{answer: mustRecords(t, "a.example. 60 A 192.0.2.1\n")}, time.Now())
+		s := mustStore(t)
+		q := dns.Question{Name: "a.example.", Qtype: dns.TypeA, Qclass: dns.ClassINET}
+		s.Put(q, &Records{Answer: mustRecords(t, "a.example. 60 A 192.0.2.1\n")}, time.Now())
 		time.Sleep(20 * time.Second)
-		r := w.recall(q, time.Now())
-		if r == nil || len(r.answer) != 1 || r.answer[0].Header().Ttl != 40 {
+		r := s.Get(q, time.Now(), false)
+		if r == nil || len(r.Answer) != 1 || r.Answer[0].Header().Ttl != 40 {
 			t.Errorf("after 20 of 60 s: %+v", r)
 		}
 		time.Sleep(40 * time.Second)
-		if r := w.recall(q, time.Now()); r != nil {
+		if r := s.Get(q, time.Now(), false); r != nil {
 			t.Errorf("after 60 of 60 s: %+v", r)
 		}
 		caa := dns.Question{Name: "a.example.", Qtype: dns.TypeCAA, Qclass: dns.ClassINET}
-		w.remember(caa, &finding{answer: mustRecords(t, "a.example. 60 CAA 0 issue \"b.example\"\n")}, time.Now())
-		if r := w.recall(caa, time.Now()); r != nil {
+		s.Put(caa, &Records{Answer: mustRecords(t, "a.example. 60 CAA 0 issue \"b.example\"\n")}, time.Now())
+		if r := s.Get(caa, time.Now(), false); r != nil {
 			t.Errorf("a type whose records would change: %+v", r)
 		}
-		if r := w.recall(dns.Question{Name: "a.example.", Qtype: dns.TypeMX, Qclass: dns.ClassINET}, time.Now()); r != nil {
+		if r := s.Get(dns.Question{Name: "a.example.", Qtype: dns.TypeMX, Qclass: dns.ClassINET}, time.Now(), false); r != nil {
 			t.Errorf("another type: %+v", r)
 		}
 	})
+}
+
+func TestStore_Compose_tellsADNAMEOnce(t *testing.T) {
+	// a.x.x. becomes a.x. and that a.
+	s := mustStore(t)
+	r := &Records{Answer: mustRecords(t, "x. 60 DNAME .\na.x.x. 60 CNAME a.x.\nx. 60 DNAME .\na.x. 60 CNAME a.\n")}
+	r.Append(&Records{Answer: mustRecords(t, "x. 50 DNAME .\na. 60 A 192.0.2.1\n")})
+	s.Put(dns.Question{Name: "a.x.x.", Qtype: dns.TypeA, Qclass: dns.ClassINET}, r, time.Now())
+	if got := s.Get(dns.Question{Name: "a.x.x.", Qtype: dns.TypeA, Qclass: dns.ClassINET}, time.Now(), false); got == nil || len(got.Answer) != 4 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func mustStore(t testing.TB) *Store {
+	t.Helper()
+	c, err := cache.New(cache.Options{Memory: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Store{Cache: c, MaxTTL: 24 * time.Hour}
+}
+
+// mustRecords reads one record a line.
+func mustRecords(t testing.TB, text string) []dns.RR {
+	t.Helper()
+	var out []dns.RR
+	parser := dns.NewZoneParser(strings.NewReader(text), ".", "")
+	parser.SetDefaultTTL(3600)
+	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
+		out = append(out, rr)
+	}
+	if err := parser.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
 }

@@ -1,0 +1,173 @@
+// Package control lets the operator's client ask the daemon on the same host.
+//
+// The daemon listens on a Unix socket that only its user and its group may
+// open, and answers questions with JSON; Ask is the other end. What
+// is asked there is for people: a few requests at a time, each with a limit.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// None of these is configurable: one or two people ask.
+const (
+	socketMode = 0o660            // the daemon's user and group, nobody else
+	maxAsked   = 4                // requests at the same time; more get 503
+	maxHeader  = 8 << 10          // octets of a request's header
+	maxReply   = 8 << 20          // octets of a reply that a client reads
+	askLimit   = 15 * time.Second // for a whole request: longer than any walk
+)
+
+// A Server answers at a socket; one without a path does nothing.
+type Server struct {
+	listener net.Listener // nil = off
+	mux      *http.ServeMux
+	web      *http.Server
+	places   chan struct{}
+}
+
+// Listen takes the socket; "" is none. A socket that nobody listens at any more
+// is replaced, anything else that stands in the way is an error.
+func Listen(path string) (*Server, error) {
+	mux := http.NewServeMux()
+	s := &Server{mux: mux, places: make(chan struct{}, maxAsked), web: &http.Server{
+		Handler: mux, ErrorLog: zap.NewStdLog(zap.NewNop()), MaxHeaderBytes: maxHeader,
+		ReadTimeout: askLimit, WriteTimeout: askLimit,
+	}}
+	if path == "" {
+		return s, nil
+	}
+	if err := clear(path); err != nil {
+		return nil, fmt.Errorf("control.socket: %w", err)
+	}
+	c := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+		// The file gets its mode from the socket, less the umask: it is never open
+		// to more than socketMode.
+		if e := raw.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), socketMode) }); e != nil {
+			return e
+		}
+		return err
+	}}
+	l, err := c.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("control.socket: %w", err)
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		return nil, errors.Join(fmt.Errorf("control.socket: %w", err), l.Close())
+	}
+	s.listener = l
+	return s, nil
+}
+
+// clear removes a socket that a killed daemon has left at path.
+func clear(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("%s: is there and is not a socket", path)
+	}
+	c, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		return errors.Join(fmt.Errorf("%s: another daemon listens there", path), c.Close())
+	case !errors.Is(err, syscall.ECONNREFUSED): // somebody's, of another kind or busy
+		return fmt.Errorf("%s: is there and may be in use: %w", path, err)
+	}
+	return os.Remove(path)
+}
+
+// Answer serves at path what ask makes of the parameters, as JSON. An error is
+// told to the client. It is called before Serve.
+func (s *Server) Answer(path string, ask func(context.Context, url.Values) (any, error)) {
+	s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case s.places <- struct{}{}:
+			defer func() { <-s.places }()
+		default:
+			http.Error(w, "too many requests at the same time", http.StatusServiceUnavailable)
+			return
+		}
+		reply, err := ask(r.Context(), r.URL.Query())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(reply) // fails only if the client has gone
+	})
+}
+
+// Serve answers until Close. A fault before that is logged: the program goes on
+// without.
+func (s *Server) Serve(log *zap.Logger) {
+	if s.listener == nil {
+		return
+	}
+	if err := s.web.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		log.Error("control socket failed", zap.Error(err))
+	}
+}
+
+// Close ends Serve, also one that has not begun, and every request, and removes
+// the socket.
+func (s *Server) Close() {
+	_ = s.web.Close()
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
+}
+
+// ErrAbsent says that no daemon listens at the socket.
+var ErrAbsent = errors.New("no daemon listens there")
+
+// Ask asks the daemon at the socket, and reads its reply into into.
+func Ask(ctx context.Context, socket, path string, with url.Values, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://proxima"+path+"?"+with.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	reply, err := (&http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}).RoundTrip(request)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("control.socket: %s: %w", socket, ErrAbsent)
+	case err != nil:
+		return fmt.Errorf("control.socket: %w", err)
+	}
+	defer reply.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(reply.Body, maxReply))
+	if err != nil {
+		return fmt.Errorf("control.socket: %s: %w", socket, err)
+	}
+	if reply.StatusCode != http.StatusOK {
+		return fmt.Errorf("the daemon at %s says: %s", socket, strings.TrimSpace(string(text)))
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("control.socket: %s: %w", socket, err)
+	}
+	return nil
+}

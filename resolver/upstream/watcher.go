@@ -1,0 +1,109 @@
+package upstream
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxEvents is how many sockets are told at once that something has come.
+const maxEvents = 128
+
+// A watcher tells sockets when something has come. Each question has a socket of
+// its own, for one datagram as a rule, so that what package net does for a
+// connection that lasts would cost as much as the question itself. The sockets
+// are watched by an epoll instance of their own; that one is watched by the
+// runtime, as any other file.
+type watcher struct {
+	epoll *os.File
+	fd    int // the epoll's
+
+	mu      sync.Mutex        // guards sockets
+	sockets map[int32]*socket // by descriptor
+	ended   chan struct{}     // closed when run has returned
+	raw     syscall.RawConn   // of epoll
+}
+
+// A socket is one that a watcher watches.
+type socket struct {
+	fd    int
+	ready chan struct{} // has room for one: something may have come
+}
+
+// newWatcher returns a watcher that runs until close.
+func newWatcher() (*watcher, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err == nil {
+		err = unix.SetNonblock(fd, true) // so that os.NewFile hands it to the runtime
+	}
+	if err != nil {
+		return nil, fmt.Errorf("upstream: epoll: %w", err)
+	}
+	w := &watcher{
+		epoll: os.NewFile(uintptr(fd), "epoll"), fd: fd,
+		sockets: make(map[int32]*socket), ended: make(chan struct{}),
+	}
+	if w.raw, err = w.epoll.SyscallConn(); err != nil {
+		return nil, fmt.Errorf("upstream: epoll: %w", err)
+	}
+	go w.run()
+	return w, nil
+}
+
+// run tells sockets what has come, until close.
+func (w *watcher) run() {
+	defer close(w.ended)
+	var events [maxEvents]unix.EpollEvent
+	_ = w.raw.Read(func(fd uintptr) bool { // an error is the end
+		for {
+			n, err := unix.EpollWait(int(fd), events[:], 0)
+			if err == unix.EINTR {
+				continue
+			}
+			if n <= 0 {
+				return false
+			}
+			w.tell(events[:n])
+		}
+	})
+}
+
+// tell wakes those to whom something has come. One that has just taken a
+// descriptor from another may be woken for nothing.
+func (w *watcher) tell(events []unix.EpollEvent) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range events {
+		if s := w.sockets[events[i].Fd]; s != nil {
+			select {
+			case s.ready <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// add watches s.
+func (w *watcher) add(s *socket) error {
+	w.mu.Lock()
+	w.sockets[int32(s.fd)] = s
+	w.mu.Unlock()
+	return unix.EpollCtl(w.fd, unix.EPOLL_CTL_ADD, s.fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET | unix.EPOLLERR, Fd: int32(s.fd)})
+}
+
+// closeSocket closes s, which the kernel then watches no more.
+func (w *watcher) closeSocket(s *socket) {
+	w.mu.Lock()
+	delete(w.sockets, int32(s.fd))
+	w.mu.Unlock()
+	_ = unix.Close(s.fd)
+}
+
+// close ends run.
+func (w *watcher) close() {
+	_ = w.epoll.Close()
+	<-w.ended
+}
