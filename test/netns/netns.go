@@ -271,6 +271,24 @@ type Program struct {
 	err  error         // set before done is closed
 }
 
+// Listen gives the host an address on lo, and listens there for datagrams and
+// for streams on a port.
+func (h *Host) Listen(at netip.AddrPort) (datagrams net.PacketConn, streams net.Listener, err error) {
+	if err := h.Addr("lo", netip.PrefixFrom(at.Addr(), at.Addr().BitLen())); err != nil {
+		return nil, nil, err
+	}
+	err = h.Do(func() (err error) {
+		if datagrams, err = net.ListenPacket("udp", at.String()); err != nil {
+			return err
+		}
+		if streams, err = net.Listen("tcp", at.String()); err != nil {
+			datagrams.Close()
+		}
+		return err
+	})
+	return datagrams, streams, err
+}
+
 // Start starts a program on the host. It dies with this process, or with the
 // Net.
 func (h *Host) Start(cmd *exec.Cmd) (*Program, error) {

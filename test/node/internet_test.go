@@ -4,7 +4,6 @@ package node
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -62,18 +61,7 @@ func writeAddresses(text *strings.Builder, owner string, addrs []netip.Addr) {
 // mustServe answers on port 53 of one address of the host until the test ends.
 func mustServe(t *testing.T, h *netns.Host, n *sim.Internet, a netip.Addr) {
 	t.Helper()
-	at := netip.AddrPortFrom(a, 53).String()
-	var datagrams net.PacketConn
-	var streams net.Listener
-	err := h.Addr("lo", netip.PrefixFrom(a, a.BitLen()))
-	if err == nil {
-		err = h.Do(func() (err error) {
-			if datagrams, err = net.ListenPacket("udp", at); err == nil {
-				streams, err = net.Listen("tcp", at)
-			}
-			return err
-		})
-	}
+	datagrams, streams, err := h.Listen(netip.AddrPortFrom(a, 53))
 	if err != nil {
 		t.Fatal(err)
 	}

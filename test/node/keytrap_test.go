@@ -3,15 +3,8 @@
 package node
 
 import (
-	"cmp"
-	"context"
-	"encoding/binary"
 	"fmt"
-	"os"
-	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,33 +15,29 @@ import (
 )
 
 const (
-	// maxCPU bounds what one query for a trap may cost the node. It is judged at
-	// full measure only.
-	maxCPU = 25 * time.Millisecond
-	// maxLost is one in how many answers from the cache may be lost: on a busy
-	// machine the client itself may sleep through some.
+	// The most that one query may cost the node, judged at full measure only: a
+	// trap of keys and signatures, one of hashes, one of denials.
+	maxKeyCPU, maxHashCPU, maxDenialCPU = 25 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond
+	// maxLost is one in how many answers from the cache may be lost, at full
+	// measure none: on a busy machine the client itself may sleep through some.
 	maxLost = 1000
-	// priced is how many queries the price is taken from. At the bound they
-	// take 1 s, a hundred of the kernel's ticks.
-	priced = 40
-	// tick is the unit of times in /proc, which is the same on every Linux.
-	tick = 10 * time.Millisecond
-	// trapEvery lies between two queries for a trap while cached names are asked
-	// for, one each canaryEvery.
-	trapEvery, canaryEvery = 50 * time.Millisecond, time.Millisecond
-	// trapPatience bounds the wait for a reply about a trap, canaryPatience that
-	// for the last answers from the cache.
-	trapPatience, canaryPatience = 10 * time.Second, 2 * time.Second
-	// cachedName has an address, below the same signed root as the traps.
-	cachedName = "www.any.example."
+	// maxCached bounds the time that 99 of 100 answers from the cache take,
+	// judged at full measure only.
+	maxCached = 20 * time.Millisecond
+	// trapPatience bounds the wait for a reply about a trap.
+	trapPatience = 10 * time.Second
+	// trapLabels is how many labels the names have that are hashed.
+	trapLabels = 120
 )
 
-// canaryTime is how long cached names are asked for.
-func canaryTime() time.Duration {
-	if full() {
-		return 20 * time.Second
-	}
-	return time.Second
+// A trapRow is what a query for a name in a trap has to come to.
+type trapRow struct {
+	name  string
+	trap  *trap
+	below string // what names end in
+	want  string
+	cpu   time.Duration
+	most  int // questions to the trap for one query, when its keys are known
 }
 
 // mustTrapped starts a node that validates below a signed root, in a world with
@@ -58,9 +47,16 @@ func mustTrapped(t *testing.T, traps ...*trap) (*node, *sim.Internet) {
 	n := mustAlone(t)
 	internet, example := mustInternet(t, n.Host)
 	for _, tr := range traps {
-		example.Add(fmt.Sprintf("%[1]s NS ns.%[1]s\nns.%[1]s A %[2]s\n%[3]s\n", tr.zone, tr.at, tr.key.ToDS(dns.SHA256)))
+		example.Add(fmt.Sprintf("%[1]s NS ns.%[1]s\nns.%[1]s A %[2]s\n", tr.zone, tr.at))
+		for _, ds := range tr.ds {
+			example.Add(ds.String() + "\n")
+		}
 		mustServe(t, n.Host, internet, tr.at)
 		internet.Spoof(tr.at, tr.spoof)
+		if tr.below.IsValid() {
+			mustServe(t, n.Host, internet, tr.below)
+			internet.Spoof(tr.below, addressOf)
+		}
 	}
 	internet.SignAll()
 	anchor := strings.Fields(internet.Anchor().String())
@@ -68,22 +64,6 @@ func mustTrapped(t *testing.T, traps ...*trap) (*node, *sim.Internet) {
 		strings.Join(anchor[3:], " ")))
 	n.mustStart(t, command("proxima", "serve", "-c", file), loopback...)
 	return n, internet
-}
-
-// processor returns the time that proxima has used of the processors.
-func (n *node) processor(t *testing.T) time.Duration {
-	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.proxima.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	user, err1 := strconv.Atoi(fields[11]) // fields 14 and 15, see proc(5)
-	system, err2 := strconv.Atoi(fields[12])
-	if err := cmp.Or(err1, err2); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(user+system) * tick
 }
 
 // askTrap asks for an address and says in words what came: the code, AD, and
@@ -109,140 +89,158 @@ func (n *node) askTrap(name string) (string, error) {
 	return said, nil
 }
 
-// askCached asks for a cached name at a steady pace, and returns how long the
-// answers took, shortest first, and how many did not come.
-func (n *node) askCached(lasting time.Duration) (took []time.Duration, lost int, err error) {
-	packet, err := new(dns.Msg).SetQuestion(cachedName, dns.TypeA).Pack()
-	if err != nil {
-		return nil, 0, err
+// keyRows are traps of keys and signatures: KeyTrap, CVE-2023-50387.
+func keyRows(t *testing.T) []trapRow {
+	p384 := mustCollideP384(t, "k4.example.")
+	rows := []trapRow{
+		{name: "31 keys of one tag, 50 signatures", want: "SERVFAIL EDE 6", most: 2,
+			trap: mustJam(t, "k1.example.", "203.0.113.101", dns.ECDSAP256SHA256, collidingRSA("k1.example.", 31, 2048), 50)},
+		{name: "31 keys of RSA-4096 and one tag, 50 signatures", want: "SERVFAIL EDE 0", most: 2,
+			trap: mustJam(t, "k2.example.", "203.0.113.102", dns.ECDSAP256SHA256, collidingRSA("k2.example.", 31, 4096), 50)},
+		{name: "one key of P-384, 250 signatures", want: "SERVFAIL EDE 6", most: 2,
+			trap: mustJam(t, "k3.example.", "203.0.113.103", dns.ECDSAP384SHA384, nil, 250)},
+		{name: "two keys of P-384 and one tag, 250 signatures", want: "SERVFAIL EDE 0", most: 2,
+			trap: mustJam(t, "k4.example.", "203.0.113.104", dns.ECDSAP256SHA256, p384, 250)},
+		{name: "one key of RSA-4096, 100 signatures", want: "SERVFAIL EDE 6", most: 2,
+			trap: mustJam(t, "k5.example.", "203.0.113.105", dns.ECDSAP256SHA256, collidingRSA("k5.example.", 1, 4096), 100)},
+		{name: "one key, 300 signatures", want: "SERVFAIL EDE 6", most: 2,
+			trap: mustJam(t, "k6.example.", "203.0.113.106", dns.ECDSAP256SHA256, nil, 300)},
+		{name: "31 keys of RSA-4096 and one tag, 50 signatures of the set of keys", want: "SERVFAIL EDE 0", most: 4,
+			trap: mustLock(t, "k7.example.", "203.0.113.107", collidingRSA("k7.example.", 31, 4096), 50)},
+		{name: "two keys of P-384 and one tag, 250 signatures of the set of keys", want: "SERVFAIL EDE 0", most: 4,
+			trap: mustLock(t, "k8.example.", "203.0.113.108", mustCollideP384(t, "k8.example."), 250)},
+		{name: "60 DS, 60 keys of one tag", want: "SERVFAIL EDE 6", most: 4,
+			trap: mustDigest(t, "k9.example.", "203.0.113.109", collidingRSA("k9.example.", 60, 2048), 60)},
+		{name: "60 DS, 32 keys of one tag", want: "SERVFAIL EDE 9", most: 4,
+			trap: mustDigest(t, "k10.example.", "203.0.113.110", collidingRSA("k10.example.", 32, 2048), 60)},
 	}
-	conn, err := n.Dial(context.Background(), "udp", loopback[0].String())
-	if err != nil {
-		return nil, 0, err
+	for i := range rows {
+		rows[i].below, rows[i].cpu = rows[i].trap.zone, maxKeyCPU
 	}
-	defer conn.Close()
-	began := time.Now()
-	if err := conn.SetReadDeadline(began.Add(lasting + canaryPatience)); err != nil {
-		return nil, 0, err
+	return rows
+}
+
+// hashRows are traps of hashes: CVE-2023-50868, and of the DS of a referral
+// CVE-2026-1519.
+func hashRows(t *testing.T) (rows []trapRow) {
+	deep := func(zone string) string {
+		return strings.Repeat("a.", trapLabels-1-dns.CountLabel(zone)) + zone
 	}
-	sent := make([]atomic.Int64, lasting/canaryEvery) // by ID, since began
-	var reader sync.WaitGroup
-	reader.Go(func() {
-		buf := make([]byte, payloadSize)
-		for len(took) < len(sent) {
-			size, err := conn.Read(buf)
-			if err != nil {
-				return
+	last := 120
+	for _, iterations := range []uint16{0, 50, 51, 150, 2500, 65535} {
+		for _, salt := range []int{0, 64, 255} {
+			want := "NXDOMAIN EDE 27"
+			switch {
+			case salt == 0 && iterations <= 50 || salt == 64 && iterations == 0:
+				want = "SERVFAIL EDE 12"
+			case iterations <= 50 && salt <= 64:
+				want = "SERVFAIL EDE 0"
 			}
-			if id := int(binary.BigEndian.Uint16(buf)); size > len(packet) && id < len(sent) { // longer: it has an answer
-				took = append(took, time.Since(began)-time.Duration(sent[id].Load()))
-			}
-		}
-	})
-	for id := range sent {
-		time.Sleep(time.Until(began.Add(time.Duration(id) * canaryEvery)))
-		binary.BigEndian.PutUint16(packet, uint16(id))
-		sent[id].Store(int64(time.Since(began)))
-		if _, err = conn.Write(packet); err != nil {
-			break
+			last++
+			zone := fmt.Sprintf("n%d.example.", last)
+			rows = append(rows, trapRow{
+				name: fmt.Sprintf("30 NSEC3 of %d iterations and a salt of %d octets, %d labels", iterations, salt, trapLabels),
+				trap: mustEncloser(t, zone, fmt.Sprintf("203.0.113.%d", last), 30, iterations, salt), below: deep(zone),
+				want: want, cpu: maxHashCPU, most: 4,
+			})
 		}
 	}
-	reader.Wait()
-	slices.Sort(took)
-	return took, len(sent) - len(took), err
+	few := mustEncloser(t, "n3.example.", "203.0.113.119", 3, 50, 64)
+	few.datagrams = true
+	return append(rows,
+		trapRow{"3 NSEC3 of 50 iterations, by UDP: the proof of the ninth shortened name is not paid for", few, deep("n3.example."), "SERVFAIL EDE 0", maxHashCPU, 9},
+		trapRow{"30 NSEC3 of 50 iterations in a referral", mustRefer(t, "n1.example.", "203.0.113.111", "203.0.113.112", 50),
+			"n1.example.", "SERVFAIL EDE 12", maxHashCPU, 4},
+		trapRow{"30 NSEC3 of 65,535 iterations in a referral", mustRefer(t, "n2.example.", "203.0.113.113", "203.0.113.114", 65535),
+			"n2.example.", "NOERROR EDE 27", maxHashCPU, 4})
+}
+
+// denialRows are traps of signed denials: CVE-2026-11605.
+func denialRows(t *testing.T) []trapRow {
+	return []trapRow{
+		{"60 NSEC in one NXDOMAIN", mustStuff(t, "d1.example.", "203.0.113.115", dns.ECDSAP256SHA256, 0), "d1.example.", "SERVFAIL EDE 12", maxDenialCPU, 2},
+		{"60 NSEC signed with P-384", mustStuff(t, "d2.example.", "203.0.113.116", dns.ECDSAP384SHA384, 0), "d2.example.", "SERVFAIL EDE 12", maxDenialCPU, 2},
+		{"60 NSEC signed with RSA-4096", mustStuff(t, "d3.example.", "203.0.113.117", dns.RSASHA256, 0), "d3.example.", "SERVFAIL EDE 12", maxDenialCPU, 2},
+		{"60 NSEC, four wrong signatures with P-384 of each", mustStuff(t, "d4.example.", "203.0.113.118", dns.ECDSAP384SHA384, 4), "d4.example.", "SERVFAIL EDE 6", maxDenialCPU, 2},
+	}
+}
+
+// shapeRows are zones whose only key is odd.
+func shapeRows(t *testing.T) (rows []trapRow) {
+	for i, s := range shapes() {
+		zone := fmt.Sprintf("s%d.example.", i)
+		tr := mustShape(t, zone, fmt.Sprintf("203.0.113.%d", 150+i), s)
+		rows = append(rows, trapRow{s.name, tr, zone, s.want, maxKeyCPU, 4})
+	}
+	return rows
+}
+
+// asker returns what asks for another name of the row's each time, and counts.
+func (n *node) asker(r trapRow, asked *atomic.Int64) func() error {
+	return func() error {
+		said, err := n.askTrap(fmt.Sprintf("w%d.%s", asked.Add(1), r.below))
+		if err == nil && said != r.want {
+			err = fmt.Errorf("%s: %q, want %q", r.name, said, r.want)
+		}
+		return err
+	}
 }
 
 func TestTraps_costLittle(t *testing.T) {
-	const labels = 120
-	deep := func(zone string) string { return strings.Repeat("a.", labels-1-dns.CountLabel(zone)) + zone }
-	tests := []struct {
-		name  string
-		trap  *trap
-		below string // what names end in
-		want  string
-	}{
-		{"31 keys of one tag, 50 signatures", mustJam(t, "t1.example.", "203.0.113.101", 31, 50), "t1.example.", "SERVFAIL EDE 6"},
-		{"one key, 250 signatures", mustJam(t, "t2.example.", "203.0.113.102", 0, 250), "t2.example.", "SERVFAIL EDE 6"},
-		{"one key, 300 signatures: no reply is good", mustJam(t, "t3.example.", "203.0.113.103", 0, 300), "t3.example.", "SERVFAIL EDE 22"},
-		{"30 NSEC3 of 50 iterations, 120 labels", mustEncloser(t, "t4.example.", "203.0.113.104", 50), deep("t4.example."), "SERVFAIL EDE 0"},
-		{"30 NSEC3 of 2,500 iterations, 120 labels", mustEncloser(t, "t5.example.", "203.0.113.105", 2500), deep("t5.example."), "NXDOMAIN EDE 27"},
-		{"60 NSEC in one NXDOMAIN", mustStuff(t, "t6.example.", "203.0.113.106"), "t6.example.", "SERVFAIL EDE 12"},
-	}
+	groups := [][]trapRow{keyRows(t), hashRows(t), denialRows(t), shapeRows(t)}
 	var traps []*trap
-	for _, tt := range tests {
-		traps = append(traps, tt.trap)
+	for _, rows := range groups {
+		for _, r := range rows {
+			traps = append(traps, r.trap)
+		}
 	}
 	n, internet := mustTrapped(t, traps...)
 	if said, err := n.askTrap(cachedName); err != nil || said != "NOERROR AD" {
 		t.Fatalf("the world is not secure: %q, %v\n%s", said, err, n.log)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			var asked atomic.Int64
-			ask := func() error {
-				said, err := n.askTrap(fmt.Sprintf("w%d.%s", asked.Add(1), tt.below))
-				if err == nil && said != tt.want {
-					err = fmt.Errorf("%q, want %q", said, tt.want)
+	idle := n.idle(t)
+	asked := new(atomic.Int64)
+	for _, rows := range groups {
+		var all []func() error
+		for _, r := range rows {
+			ask := n.asker(r, asked)
+			all = append(all, ask)
+			t.Run(r.name, func(t *testing.T) {
+				if err := ask(); err != nil { // the keys are known from now on
+					t.Fatalf("%v\n%s", err, n.log)
 				}
-				return err
-			}
-			internet.Forget()
-			each, longest := n.price(t, ask)
-			t.Logf("%s: %v of CPU for a query, %v at most until the reply, %d questions to the zone for %d",
-				tt.want, each, longest, len(internet.Asked(tt.trap.at)), asked.Load())
-			if full() && each > maxCPU {
-				t.Errorf("%v of CPU for a query, want at most %v", each, maxCPU)
-			}
-			stop := every(t, trapEvery, ask)
-			took, lost, err := n.askCached(canaryTime())
-			stop()
-			if err != nil || lost > (lost+len(took))/maxLost {
-				t.Fatalf("%d of %d cached answers lost: %v", lost, lost+len(took), err)
-			}
-			t.Logf("%d cached answers, %d lost, p50 %v, p99 %v, during %d such queries",
-				len(took), lost, took[len(took)/2], took[len(took)*99/100], asked.Load()-priced)
+				internet.Forget()
+				each, longest := n.price(t, idle, ask)
+				questions := len(internet.Asked(r.trap.at))
+				t.Logf("%s: %v of CPU for a query, %v at most until the reply, %d questions to the zone for %d", r.want, each, longest, questions, priced)
+				if alone() && each > r.cpu {
+					t.Errorf("%v of CPU for a query, want at most %v", each, r.cpu)
+				}
+				if questions > r.most*priced {
+					t.Errorf("%d questions to the zone for %d queries, want %d for each at most", questions, priced, r.most)
+				}
+			})
+		}
+		t.Run("cached names beside "+rows[0].name+" and its like", func(t *testing.T) {
+			turn := new(atomic.Int64)
+			n.judgeCached(t, func() error { return all[int(turn.Add(1))%len(all)]() })
 		})
 	}
 }
 
-// price returns what a query costs the node, less what idling does, and the
-// longest time that a client waited.
-func (n *node) price(t *testing.T, ask func() error) (each, longest time.Duration) {
+// judgeCached asks for cached names while traps are asked for.
+func (n *node) judgeCached(t *testing.T, trap func() error) {
 	t.Helper()
-	const idle = time.Second
-	before := n.processor(t)
-	time.Sleep(idle)
-	usual := n.processor(t) - before
-	before, began := n.processor(t), time.Now()
-	for range priced {
-		sent := time.Now()
-		if err := ask(); err != nil {
-			t.Fatalf("%v\n%s", err, n.log)
-		}
-		longest = max(longest, time.Since(sent))
+	stop := every(t, trapEvery, trap)
+	took, lost, err := n.askCached(canaryTime())
+	stop()
+	sent := lost + len(took)
+	if err != nil || lost > sent/maxLost || alone() && lost > 0 {
+		t.Fatalf("%d of %d cached answers lost: %v", lost, sent, err)
 	}
-	return (n.processor(t) - before - usual*time.Since(began)/idle) / priced, longest
-}
-
-// every asks again and again, whether or not the last reply has come, until
-// the returned function is called, which waits for the last one.
-func every(t *testing.T, pause time.Duration, ask func() error) (stop func()) {
-	quit := make(chan struct{})
-	var running sync.WaitGroup
-	running.Go(func() {
-		for ticker := time.NewTicker(pause); ; {
-			select {
-			case <-quit:
-				ticker.Stop()
-				return
-			case <-ticker.C:
-				running.Go(func() {
-					if err := ask(); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-		}
-	})
-	return func() { close(quit); running.Wait() }
+	p99 := took[len(took)*99/100]
+	t.Logf("%d cached answers, %d lost, p50 %v, p99 %v", len(took), lost, took[len(took)/2], p99)
+	if alone() && p99 > maxCached {
+		t.Errorf("99 of 100 cached answers took up to %v, want at most %v", p99, maxCached)
+	}
 }

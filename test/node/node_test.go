@@ -75,6 +75,10 @@ func run(m *testing.M) int {
 // full reports whether the tests take their full measure.
 func full() bool { return os.Getenv("PROXIMA_FULL") == "1" }
 
+// alone reports whether the machine has nothing else to do, so that figures of
+// time may be judged; else they are only told.
+func alone() bool { return os.Getenv("PROXIMA_ALONE") == "1" }
+
 // A node is a host with the files of the two programs.
 type node struct {
 	*netns.Host

@@ -6,7 +6,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/netip"
@@ -19,52 +19,80 @@ import (
 )
 
 // A trap is a zone below example. that is made to cost its validator work. Its
-// parent vouches for it, and its servers answer by TCP only.
+// parent vouches for it, and its servers answer by TCP only unless said.
 type trap struct {
 	zone    string
 	at      netip.Addr
 	key     *dns.DNSKEY
 	private crypto.Signer
-	keys    []dns.RR // the DNSKEY set with its signature
-	soa     []dns.RR // the same of SOA
+	ds      []*dns.DS // what the parent says
+	keys    []dns.RR  // the DNSKEY set with its signatures
+	soa     []dns.RR  // SOA with its signature
 
 	// answer fills in the reply to a question other than for DNSKEY.
 	answer func(m *dns.Msg, q dns.Question)
+
+	// datagrams says that the servers answer by UDP, too.
+	datagrams bool
+
+	// below serves what the zone refers to; invalid if it refers to nothing.
+	below netip.Addr
 }
 
-// mustTrap makes a zone with a good key, beside which it has others.
-func mustTrap(t *testing.T, zone string, at string, others ...dns.RR) *trap {
+// mustTrap makes a zone with a good key of an algorithm, beside which it has
+// others.
+func mustTrap(t *testing.T, zone, at string, algorithm uint8, others ...dns.RR) *trap {
 	t.Helper()
+	bits := map[uint8]int{dns.ECDSAP256SHA256: 256, dns.ECDSAP384SHA384: 384, dns.RSASHA256: 4096}
 	tr := &trap{zone: zone, at: netip.MustParseAddr(at)}
-	tr.key = &dns.DNSKEY{Hdr: header(zone, dns.TypeDNSKEY), Flags: 257, Protocol: 3, Algorithm: dns.ECDSAP256SHA256}
-	private, err := tr.key.Generate(256)
+	tr.key = &dns.DNSKEY{Hdr: header(zone, dns.TypeDNSKEY), Flags: 257, Protocol: 3, Algorithm: algorithm}
+	private, err := tr.key.Generate(bits[algorithm])
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr.private = private.(crypto.Signer)
+	tr.private, tr.ds = private.(crypto.Signer), []*dns.DS{tr.key.ToDS(dns.SHA256)}
 	tr.keys = tr.signed(t, append([]dns.RR{tr.key}, others...)...)
 	tr.soa = tr.signed(t, &dns.SOA{Hdr: header(zone, dns.TypeSOA), Ns: zone, Mbox: zone, Refresh: 60, Retry: 60, Expire: 60, Minttl: 60})
+	tr.answer = func(m *dns.Msg, q dns.Question) {
+		m.Answer = append(m.Answer, &dns.A{Hdr: header(q.Name, dns.TypeA), A: net.IPv4(192, 0, 2, 1)})
+	}
 	return tr
 }
 
 // signed returns a set with its signature.
 func (tr *trap) signed(t *testing.T, set ...dns.RR) []dns.RR {
 	t.Helper()
-	sig := tr.signature(tr.key)
+	sig := tr.signature(tr.key, set[0].Header())
 	if err := sig.Sign(tr.private, set); err != nil {
 		t.Fatal(err)
 	}
 	return append(set, sig)
 }
 
-// signature returns what is to be the key's signature of an A set.
-func (tr *trap) signature(k *dns.DNSKEY) *dns.RRSIG {
+// signature returns what is to be the key's signature of a set.
+func (tr *trap) signature(k *dns.DNSKEY, of *dns.RR_Header) *dns.RRSIG {
 	now := time.Now()
 	return &dns.RRSIG{
-		Hdr: header(tr.zone, dns.TypeRRSIG), TypeCovered: dns.TypeA, Algorithm: k.Algorithm, OrigTtl: 60,
-		Labels: uint8(dns.CountLabel(tr.zone) + 1), KeyTag: k.KeyTag(), SignerName: tr.zone,
+		Hdr: header(of.Name, dns.TypeRRSIG), TypeCovered: of.Rrtype, Algorithm: k.Algorithm, OrigTtl: 60,
+		Labels: uint8(dns.CountLabel(of.Name)), KeyTag: k.KeyTag(), SignerName: tr.zone,
 		Inception: uint32(now.Add(-time.Hour).Unix()), Expiration: uint32(now.Add(24 * time.Hour).Unix()),
 	}
+}
+
+// wrong returns signatures of a set that name a key and are noise.
+func (tr *trap) wrong(k *dns.DNSKEY, of *dns.RR_Header, count int) []dns.RR {
+	size := map[uint8]int{dns.ECDSAP256SHA256: 64, dns.ECDSAP384SHA384: 96}[k.Algorithm]
+	if size == 0 { // RSA: as long as the modulus
+		size = max(64, base64.StdEncoding.DecodedLen(len(k.PublicKey))/128*128)
+	}
+	var sigs []dns.RR
+	for range count {
+		sig := tr.signature(k, of)
+		// As a number it is below any modulus here.
+		sig.Signature = base64.StdEncoding.EncodeToString(append([]byte{0}, noise(size-1)...))
+		sigs = append(sigs, sig)
+	}
+	return sigs
 }
 
 // spoof answers as the zone's server.
@@ -74,7 +102,7 @@ func (tr *trap) spoof(query, _ *dns.Msg, stream bool) *dns.Msg {
 	m.SetEdns0(payloadSize, true)
 	m.Authoritative, m.Compress = true, true
 	switch {
-	case !stream:
+	case !stream && !tr.datagrams:
 		m.Truncated = true
 	case q.Qtype == dns.TypeDNSKEY && strings.EqualFold(q.Name, tr.zone):
 		m.Answer = tr.keys
@@ -84,33 +112,18 @@ func (tr *trap) spoof(query, _ *dns.Msg, stream bool) *dns.Msg {
 	return m
 }
 
+// addressOf answers whatever the question is with an address, unsigned.
+func addressOf(query, _ *dns.Msg, _ bool) *dns.Msg {
+	q := query.Question[0]
+	m := new(dns.Msg).SetReply(query)
+	m.Authoritative = true
+	m.Answer = []dns.RR{&dns.A{Hdr: header(q.Name, dns.TypeA), A: net.IPv4(192, 0, 2, 1)}}
+	return m
+}
+
 func header(owner string, typ uint16) dns.RR_Header {
 	return dns.RR_Header{Name: owner, Rrtype: typ, Class: dns.ClassINET, Ttl: 60}
 }
-
-// colliding returns RSA keys of one tag. They have no private half and need
-// none: two octets of a modulus that nobody factors set the tag.
-func colliding(zone string, count int) []dns.RR {
-	const want, at = 4711, 100 // the tag, and where it is set
-	var all []dns.RR
-	for len(all) < count {
-		octets := append([]byte{3, 1, 0, 1, 0xc0}, noise(rsaSize-1)...)
-		octets[len(octets)-1] |= 1
-		k := &dns.DNSKEY{Hdr: header(zone, dns.TypeDNSKEY), Flags: 256, Protocol: 3, Algorithm: dns.RSASHA256}
-		set := func(word uint16) uint16 {
-			binary.BigEndian.PutUint16(octets[at:], word)
-			k.PublicKey = base64.StdEncoding.EncodeToString(octets)
-			return k.KeyTag()
-		}
-		if set(want-set(0)) == want { // a carry spoils some
-			all = append(all, k)
-		}
-	}
-	return all
-}
-
-// rsaSize is the size of a modulus and of a signature, in octets: 2,048 bits.
-const rsaSize = 256
 
 func noise(count int) []byte {
 	octets := make([]byte, count)
@@ -119,24 +132,19 @@ func noise(count int) []byte {
 }
 
 // mustJam makes a zone whose every A set has signatures that are wrong. They
-// name so many keys of one tag, or, for 0, the zone's good key.
-func mustJam(t *testing.T, zone, at string, keys, signatures int) *trap {
+// name the first of keys or, of none, the zone's own, which is of an algorithm.
+func mustJam(t *testing.T, zone, at string, algorithm uint8, keys []dns.RR, signatures int) *trap {
 	t.Helper()
-	others := colliding(zone, keys)
-	tr := mustTrap(t, zone, at, others...)
-	named, size := tr.key, 64
-	if keys > 0 {
-		named, size = others[0].(*dns.DNSKEY), rsaSize
+	tr := mustTrap(t, zone, at, algorithm, keys...)
+	named := tr.key
+	if len(keys) > 0 {
+		named = keys[0].(*dns.DNSKEY)
 	}
-	var sigs []dns.RR
-	for range signatures {
-		sig := tr.signature(named)
-		// As a number it is below any modulus here.
-		sig.Signature = base64.StdEncoding.EncodeToString(append([]byte{0}, noise(size-1)...))
-		sigs = append(sigs, sig)
-	}
+	h := header("x."+zone, dns.TypeA)
+	sigs := tr.wrong(named, &h, signatures)
+	honest := tr.answer
 	tr.answer = func(m *dns.Msg, q dns.Question) {
-		m.Answer = append(m.Answer, &dns.A{Hdr: header(q.Name, dns.TypeA), A: net.IPv4(192, 0, 2, 1)})
+		honest(m, q)
 		for _, s := range sigs {
 			s = dns.Copy(s)
 			s.Header().Name = q.Name
@@ -146,19 +154,53 @@ func mustJam(t *testing.T, zone, at string, keys, signatures int) *trap {
 	return tr
 }
 
-// mustEncloser makes a zone that denies every name by 30 NSEC3 records, none
-// of which matches a name, so that each ancestor of a name is worth a hash. It
-// says of the shorter names that they exist.
-func mustEncloser(t *testing.T, zone, at string, iterations uint16) *trap {
-	tr := mustTrap(t, zone, at)
+// mustLock makes a zone whose DNSKEY set has signatures by two of its keys that
+// are wrong; the parent vouches for both.
+func mustLock(t *testing.T, zone, at string, keys []dns.RR, signatures int) *trap {
+	t.Helper()
+	tr := mustTrap(t, zone, at, dns.ECDSAP256SHA256)
+	named := keys[0].(*dns.DNSKEY)
+	tr.ds = []*dns.DS{named.ToDS(dns.SHA256), keys[1].(*dns.DNSKEY).ToDS(dns.SHA256)}
+	tr.keys = append(slices.Clone(keys), tr.wrong(named, named.Header(), signatures)...)
+	return tr
+}
+
+// mustDigest makes a zone with DS records that all name its keys, which have one
+// tag, and are the digest of none.
+func mustDigest(t *testing.T, zone, at string, keys []dns.RR, ds int) *trap {
+	t.Helper()
+	tr := mustLock(t, zone, at, keys, 1)
+	first := tr.ds[0]
+	tr.ds = nil
+	for range ds {
+		d := *first
+		d.Digest = hex.EncodeToString(noise(32))
+		tr.ds = append(tr.ds, &d)
+	}
+	return tr
+}
+
+// encloser returns so many NSEC3 records, none of which matches a name, so that each
+// ancestor of a name is worth a hash.
+func (tr *trap) encloser(t *testing.T, count int, iterations uint16, salt int) (denial []dns.RR) {
+	t.Helper()
 	hash := func(i int) string { return fmt.Sprintf("%032d", i) } // of base32hex
-	var denial []dns.RR
-	for i := range 30 {
+	octets := hex.EncodeToString(noise(salt))
+	for i := range count {
 		denial = append(denial, tr.signed(t, &dns.NSEC3{
-			Hdr: header(hash(i)+"."+zone, dns.TypeNSEC3), Hash: dns.SHA1, Iterations: iterations,
-			HashLength: 20, NextDomain: hash((i + 1) % 30), TypeBitMap: []uint16{dns.TypeA},
+			Hdr: header(hash(i)+"."+tr.zone, dns.TypeNSEC3), Hash: dns.SHA1, Iterations: iterations, SaltLength: uint8(salt), Salt: octets,
+			HashLength: 20, NextDomain: hash((i + 1) % count), TypeBitMap: []uint16{dns.TypeA},
 		})...)
 	}
+	return denial
+}
+
+// mustEncloser makes a zone that denies every name by such records. It says of
+// the shorter names that they exist.
+func mustEncloser(t *testing.T, zone, at string, count int, iterations uint16, salt int) *trap {
+	t.Helper()
+	tr := mustTrap(t, zone, at, dns.ECDSAP256SHA256)
+	denial := tr.encloser(t, count, iterations, salt)
 	tr.answer = func(m *dns.Msg, q dns.Question) {
 		if dns.CountLabel(q.Name) > 100 {
 			m.Rcode = dns.RcodeNameError
@@ -168,17 +210,44 @@ func mustEncloser(t *testing.T, zone, at string, iterations uint16) *trap {
 	return tr
 }
 
+// mustRefer makes a zone that refers every name to a zone of its own, and
+// denies by such records that there is a DS.
+func mustRefer(t *testing.T, zone, at, below string, iterations uint16) *trap {
+	t.Helper()
+	tr := mustTrap(t, zone, at, dns.ECDSAP256SHA256)
+	tr.below = netip.MustParseAddr(below)
+	denial := tr.encloser(t, 30, iterations, 0)
+	tr.answer = func(m *dns.Msg, q dns.Question) {
+		if m.Ns = denial; q.Qtype == dns.TypeDS {
+			m.Ns = append(slices.Clone(tr.soa), denial...)
+			return
+		}
+		labels := dns.SplitDomainName(q.Name)
+		child := dns.Fqdn(strings.Join(labels[len(labels)-dns.CountLabel(zone)-1:], "."))
+		m.Authoritative = false
+		m.Ns = append([]dns.RR{&dns.NS{Hdr: header(child, dns.TypeNS), Ns: "ns." + child}}, denial...)
+		m.Extra = append(m.Extra, &dns.A{Hdr: header("ns."+child, dns.TypeA), A: tr.below.AsSlice()})
+	}
+	return tr
+}
+
 // mustStuff makes a zone that denies every name by 60 NSEC records, of which
-// the last proves it.
-func mustStuff(t *testing.T, zone, at string) *trap {
-	tr := mustTrap(t, zone, at)
+// the last proves it. Each has a good signature, or so many wrong ones.
+func mustStuff(t *testing.T, zone, at string, algorithm uint8, wrong int) *trap {
+	t.Helper()
+	tr := mustTrap(t, zone, at, algorithm)
 	var denial []dns.RR
 	for i := range 60 {
 		owner, next := fmt.Sprintf("zz%02d.%s", i, zone), fmt.Sprintf("zz%02d.%s", i+1, zone)
 		if i == 59 {
 			owner, next = zone, "zz00."+zone
 		}
-		denial = append(denial, tr.signed(t, &dns.NSEC{Hdr: header(owner, dns.TypeNSEC), NextDomain: next, TypeBitMap: []uint16{dns.TypeA}})...)
+		rr := &dns.NSEC{Hdr: header(owner, dns.TypeNSEC), NextDomain: next, TypeBitMap: []uint16{dns.TypeA}}
+		if wrong > 0 {
+			denial = append(append(denial, rr), tr.wrong(tr.key, rr.Header(), wrong)...)
+			continue
+		}
+		denial = append(denial, tr.signed(t, rr)...)
 	}
 	tr.answer = func(m *dns.Msg, q dns.Question) {
 		m.Rcode, m.Ns = dns.RcodeNameError, append(slices.Clone(tr.soa), denial...)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
+
+	"proxima/test/internet"
 )
 
 // A denial is how a zone proves what it lacks.
@@ -80,9 +82,9 @@ func newHierarchy(ctx context.Context, dir string, all bool) (*hierarchy, error)
 	top := h.add(h.root, "example", dns.ECDSAP256SHA256, nsec)
 	for level := range tiers {
 		for _, a := range tierAddrs(level) {
-			top.records = append(top.records, addressRR(tierServer(level), a))
+			top.records = append(top.records, internet.AddressRR(tierServer(level), a))
 			if level < 2 { // the glue that leads here
-				h.root.records = append(h.root.records, addressRR(tierServer(level), a))
+				h.root.records = append(h.root.records, internet.AddressRR(tierServer(level), a))
 			}
 		}
 	}
@@ -146,8 +148,8 @@ func (h *hierarchy) add(parent *zone, label string, algorithm uint8, d denial) *
 		z.salt = "aabbccdd"
 	}
 	z.records = []dns.RR{
-		mustRR(fmt.Sprintf("%s 3600 IN SOA %s hostmaster.example. 1 7200 3600 1209600 600", z.name, tierServer(z.level))),
-		mustRR(fmt.Sprintf("%s 3600 IN NS %s", z.name, tierServer(z.level))),
+		internet.MustRR(fmt.Sprintf("%s 3600 IN SOA %s hostmaster.example. 1 7200 3600 1209600 600", z.name, tierServer(z.level))),
+		internet.MustRR(fmt.Sprintf("%s 3600 IN NS %s", z.name, tierServer(z.level))),
 	}
 	return z
 }
@@ -195,7 +197,7 @@ func (h *hierarchy) make(ctx context.Context, dir string) error {
 
 func (z *zone) make(ctx context.Context, dir string) error {
 	for _, c := range z.children {
-		z.records = append(z.records, mustRR(fmt.Sprintf("%s 3600 IN NS %s", c.name, tierServer(c.level))))
+		z.records = append(z.records, internet.MustRR(fmt.Sprintf("%s 3600 IN NS %s", c.name, tierServer(c.level))))
 		for _, ds := range c.ds {
 			z.records = append(z.records, ds)
 		}
@@ -247,11 +249,12 @@ func (h *hierarchy) zones() (all, signed int) {
 func (h *hierarchy) model() *model {
 	m := &model{}
 	for i, level := range h.levels {
-		t := &tier{name: tiers[i], zones: map[string]*strings.Builder{}, addrs: tierAddrs(i)}
+		t := internet.NewTier(tiers[i])
+		t.Addrs = tierAddrs(i)
 		for _, z := range level {
 			text := &strings.Builder{}
 			text.WriteString(z.text())
-			t.zones[z.name] = text
+			t.Zones[z.name] = text
 		}
 		m.tiers = append(m.tiers, t)
 	}
@@ -265,11 +268,11 @@ func (h *hierarchy) anchor() string {
 }
 
 // writeHints writes the file of root hints and returns its name.
-func (h *hierarchy) writeHints(dir string) (string, error) {
+func writeHints(dir string) (string, error) {
 	file := filepath.Join(dir, "hints")
 	text := fmt.Sprintf(". 3600000 IN NS %s\n", tierServer(0))
 	for _, a := range tierAddrs(0) {
-		text += addressRR(tierServer(0), a).String() + "\n"
+		text += internet.AddressRR(tierServer(0), a).String() + "\n"
 	}
 	return file, os.WriteFile(file, []byte(text), 0o644)
 }

@@ -14,18 +14,17 @@
 // as one of many kinds (kinds.go), signed (signer.go), broken (fault.go) and
 // served; then Proxima, Unbound and Knot Resolver judge it (validators.go).
 // And there is the genuine root zone with its own signatures, at its own date.
+//
+// Lies that no zone file can hold are told by servers in the test's process, to
+// all three at once (lies_test.go).
 package peers
 
 import (
-	"bufio"
-	"compress/gzip"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,20 +32,12 @@ import (
 	"github.com/miekg/dns"
 
 	"proxima/resolver/anchor"
+	"proxima/test/internet"
 )
-
-// A tier is what one NSD serves: zones, as text by name, and the addresses on
-// which it serves all of them. Parents and children live in different tiers,
-// so that a parent answers with referrals.
-type tier struct {
-	name  string
-	zones map[string]*strings.Builder
-	addrs []netip.Addr
-}
 
 // A model is an Internet as zone files.
 type model struct {
-	tiers []*tier
+	tiers []*internet.Tier
 	// names are the domain names that have a zone of their own.
 	names []string
 	// delegations holds the top-level domains and their addresses.
@@ -70,17 +61,19 @@ func leafAddrs() []netip.Addr {
 
 // newModel builds the Internet of the first count names that the root zone
 // has a top-level domain for.
-func newModel(rootZone string, lists []string, count int) (*model, error) {
+func newModel(data string, count int) (*model, error) {
 	m := &model{delegations: map[string][]dns.RR{}, secure: map[string]bool{}}
 	root := newRootTier()
-	if err := m.readRoot(rootZone, root, false); err != nil {
+	if err := m.readRoot(data, root, false); err != nil {
 		return nil, err
 	}
-	tlds := &tier{name: "tld", zones: map[string]*strings.Builder{}}
-	leaves := &tier{name: "leaf", zones: map[string]*strings.Builder{}, addrs: leafAddrs()}
+	tlds := internet.NewTier("tld")
+	leaves := internet.NewTier("leaf")
+	leaves.Addrs = leafAddrs()
 	m.addHosters(root, tlds, leaves)
+	lists := []string{internet.TopNames, internet.RandomNames}
 	for _, list := range lists {
-		names, err := readNames(list)
+		names, err := internet.ReadNames(filepath.Join(data, list))
 		if err != nil {
 			return nil, err
 		}
@@ -103,10 +96,10 @@ func newModel(rootZone string, lists []string, count int) (*model, error) {
 // newGenuine builds the Internet of the genuine root zone with its signatures,
 // and of the top-level domains without: those whose servers the root zone has
 // addresses of, as nothing else is there to be asked.
-func newGenuine(rootZone string) (*model, error) {
+func newGenuine(data string) (*model, error) {
 	m := &model{delegations: map[string][]dns.RR{}, secure: map[string]bool{}}
-	root, tlds := newRootTier(), &tier{name: "tld", zones: map[string]*strings.Builder{}}
-	if err := m.readRoot(rootZone, root, true); err != nil {
+	root, tlds := newRootTier(), internet.NewTier("tld")
+	if err := m.readRoot(data, root, true); err != nil {
 		return nil, err
 	}
 	for name, records := range m.delegations {
@@ -130,38 +123,33 @@ func glued(records []dns.RR) bool {
 }
 
 // newRootTier returns the root servers without their zone.
-func newRootTier() *tier {
-	root := &tier{name: "root", zones: map[string]*strings.Builder{".": {}}}
+func newRootTier() *internet.Tier {
+	root := internet.NewTier("root")
+	root.Zones["."] = &strings.Builder{}
 	for _, s := range anchor.Roots() {
-		root.addrs = append(root.addrs, s.Addrs...)
+		root.Addrs = append(root.Addrs, s.Addrs...)
 	}
 	return root
 }
 
 // finish takes the tiers, each with its addresses once.
-func (m *model) finish(tiers ...*tier) {
+func (m *model) finish(tiers ...*internet.Tier) {
 	m.tiers = tiers
 	for _, t := range tiers {
-		slices.SortFunc(t.addrs, netip.Addr.Compare)
-		t.addrs = slices.Compact(t.addrs)
+		slices.SortFunc(t.Addrs, netip.Addr.Compare)
+		t.Addrs = slices.Compact(t.Addrs)
 	}
 }
 
 // readRoot takes the genuine root zone, as it is or without what makes it a
 // signed zone, and learns the delegations.
-func (m *model) readRoot(file string, root *tier, signed bool) error {
-	f, err := os.Open(file)
+func (m *model) readRoot(data string, root *internet.Tier, signed bool) error {
+	records, err := internet.ReadRoot(data)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	text, err := gzip.NewReader(f)
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	zone := dns.NewZoneParser(text, ".", file)
 	glue := map[string][]netip.Addr{}
-	for rr, ok := zone.Next(); ok; rr, ok = zone.Next() {
+	for _, rr := range records {
 		h := rr.Header()
 		switch rr := rr.(type) {
 		case *dns.RRSIG, *dns.NSEC, *dns.DNSKEY, *dns.DS, *dns.ZONEMD:
@@ -180,20 +168,17 @@ func (m *model) readRoot(file string, root *tier, signed bool) error {
 		case *dns.AAAA:
 			glue[h.Name] = append(glue[h.Name], address(rr.AAAA))
 		}
-		fmt.Fprintln(root.zones["."], rr)
-	}
-	if err := zone.Err(); err != nil {
-		return err
+		fmt.Fprintln(root.Zones["."], rr)
 	}
 	for name, addrs := range glue {
 		if strings.HasSuffix(name, ".root-servers.net.") {
-			root.addrs = append(root.addrs, addrs...)
+			root.Addrs = append(root.Addrs, addrs...)
 		}
 	}
 	for tld, servers := range m.delegations {
 		for _, ns := range servers {
 			for _, a := range glue[ns.(*dns.NS).Ns] {
-				m.delegations[tld] = append(m.delegations[tld], addressRR(ns.(*dns.NS).Ns, a))
+				m.delegations[tld] = append(m.delegations[tld], internet.AddressRR(ns.(*dns.NS).Ns, a))
 			}
 		}
 	}
@@ -206,11 +191,11 @@ func address(ip net.IP) netip.Addr {
 }
 
 // addName gives a domain name a zone and its top-level domain a delegation.
-func (m *model) addName(name string, tlds, leaves *tier) {
+func (m *model) addName(name string, tlds, leaves *internet.Tier) {
 	name = dns.CanonicalName(name)
 	labels := dns.SplitDomainName(name)
 	tld := labels[len(labels)-1] + "."
-	if len(labels) < 2 || m.delegations[tld] == nil || leaves.zones[name] != nil || m.below(name, leaves) {
+	if len(labels) < 2 || m.delegations[tld] == nil || leaves.Zones[name] != nil || m.below(name, leaves) {
 		return
 	}
 	parent := m.tld(tld, tlds)
@@ -225,8 +210,8 @@ func (m *model) addName(name string, tlds, leaves *tier) {
 		fmt.Fprintf(zone, "%s 3600 IN NS %s\n", name, ns)
 		if dns.IsSubDomain(name, ns) {
 			for _, a := range addressPair(pick + i) {
-				fmt.Fprintln(parent, addressRR(ns, a))
-				fmt.Fprintln(zone, addressRR(ns, a))
+				fmt.Fprintln(parent, internet.AddressRR(ns, a))
+				fmt.Fprintln(zone, internet.AddressRR(ns, a))
 			}
 		}
 	}
@@ -243,15 +228,15 @@ func (m *model) addName(name string, tlds, leaves *tier) {
 	} else {
 		fmt.Fprintf(zone, "www.%s 300 IN CNAME %s\n", name, name)
 	}
-	leaves.zones[name] = zone
+	leaves.Zones[name] = zone
 	m.names = append(m.names, name)
 }
 
 // below reports whether a name lies under a zone that already is there, or
 // over one: a delegation from both would be no tree.
-func (m *model) below(name string, leaves *tier) bool {
+func (m *model) below(name string, leaves *internet.Tier) bool {
 	for parent := name; strings.Count(parent, ".") > 1; parent = parent[strings.IndexByte(parent, '.')+1:] {
-		if leaves.zones[parent] != nil {
+		if leaves.Zones[parent] != nil {
 			return true
 		}
 	}
@@ -259,12 +244,12 @@ func (m *model) below(name string, leaves *tier) bool {
 }
 
 // tld returns the text of a top-level domain, begun at its first use.
-func (m *model) tld(name string, tlds *tier) *strings.Builder {
-	if text := tlds.zones[name]; text != nil {
+func (m *model) tld(name string, tlds *internet.Tier) *strings.Builder {
+	if text := tlds.Zones[name]; text != nil {
 		return text
 	}
 	text := &strings.Builder{}
-	tlds.zones[name] = text
+	tlds.Zones[name] = text
 	fmt.Fprintf(text, "%s 86400 IN SOA ns.%s hostmaster.%s 1 1800 900 604800 900\n", name, name, name)
 	for _, rr := range m.delegations[name] {
 		if rr.Header().Rrtype == dns.TypeNS || dns.IsSubDomain(name, rr.Header().Name) {
@@ -272,23 +257,23 @@ func (m *model) tld(name string, tlds *tier) *strings.Builder {
 		}
 		switch rr := rr.(type) {
 		case *dns.A:
-			tlds.addrs = append(tlds.addrs, address(rr.A))
+			tlds.Addrs = append(tlds.Addrs, address(rr.A))
 		case *dns.AAAA:
-			tlds.addrs = append(tlds.addrs, address(rr.AAAA))
+			tlds.Addrs = append(tlds.Addrs, address(rr.AAAA))
 		}
 	}
 	return text
 }
 
 // addHosters adds the top-level domain of the hosters and their zones.
-func (m *model) addHosters(root, tlds, leaves *tier) {
+func (m *model) addHosters(root, tlds, leaves *internet.Tier) {
 	at := []netip.Addr{netip.MustParseAddr("203.0.113.250"), netip.MustParseAddr("2001:db8:a::250")}
-	m.delegations["example."] = []dns.RR{mustRR("example. 172800 IN NS ns.nic.example.")}
+	m.delegations["example."] = []dns.RR{internet.MustRR("example. 172800 IN NS ns.nic.example.")}
 	for _, a := range at {
-		m.delegations["example."] = append(m.delegations["example."], addressRR("ns.nic.example.", a))
+		m.delegations["example."] = append(m.delegations["example."], internet.AddressRR("ns.nic.example.", a))
 	}
 	for _, rr := range m.delegations["example."] {
-		fmt.Fprintln(root.zones["."], rr)
+		fmt.Fprintln(root.Zones["."], rr)
 	}
 	parent := m.tld("example.", tlds)
 	for i, h := range hosters {
@@ -299,11 +284,11 @@ func (m *model) addHosters(root, tlds, leaves *tier) {
 			fmt.Fprintf(parent, "%s 172800 IN NS %s\n", h, ns)
 			fmt.Fprintf(zone, "%s 3600 IN NS %s\n", h, ns)
 			for _, a := range addressPair(2*i + n) {
-				fmt.Fprintln(parent, addressRR(ns, a))
-				fmt.Fprintln(zone, addressRR(ns, a))
+				fmt.Fprintln(parent, internet.AddressRR(ns, a))
+				fmt.Fprintln(zone, internet.AddressRR(ns, a))
 			}
 		}
-		leaves.zones[h] = zone
+		leaves.Zones[h] = zone
 	}
 }
 
@@ -321,49 +306,4 @@ func addressPair(i int) []netip.Addr {
 	all := leafAddrs()
 	i = 2 * (i % (len(all) / 2))
 	return all[i : i+2]
-}
-
-func addressRR(owner string, a netip.Addr) dns.RR {
-	if a.Is4() {
-		return mustRR(fmt.Sprintf("%s 172800 IN A %s", owner, a))
-	}
-	return mustRR(fmt.Sprintf("%s 172800 IN AAAA %s", owner, a))
-}
-
-func mustRR(text string) dns.RR {
-	rr, err := dns.NewRR(text)
-	if err != nil {
-		panic("peers: " + text + ": " + err.Error())
-	}
-	return rr
-}
-
-// readNames reads a list of domain names, one a line.
-func readNames(file string) ([]string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var names []string
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if name := strings.TrimSpace(lines.Text()); name != "" {
-			names = append(names, name)
-		}
-	}
-	return names, lines.Err()
-}
-
-// findData returns the folder with the root zone and the lists: PROXIMA_DATA,
-// or shared/data beside the checkout.
-func findData() (string, error) {
-	dir := os.Getenv("PROXIMA_DATA")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "root.zone.2022021501.gz")); err != nil {
-		return "", errors.New("no genuine root zone here: set PROXIMA_DATA to the folder that holds root.zone.2022021501.gz and the lists of names")
-	}
-	return dir, nil
 }

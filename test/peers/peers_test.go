@@ -6,9 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"proxima/test/internet"
 	"proxima/test/netns"
 )
 
@@ -31,10 +30,10 @@ func TestProxima_answersAsUnboundDoes(t *testing.T) {
 	b := mustBench(t, namesAsked)
 	proxima, unbound := netip.MustParseAddrPort("127.0.0.1:5300"), netip.MustParseAddrPort("127.0.0.2:5301")
 	if err := b.startUnbound(unbound); err != nil {
-		t.Fatal(err, logs(b.dir))
+		t.Fatal(err, internet.Logs(b.dir))
 	}
 	if err := b.startProxima(t.Context(), proxima); err != nil {
-		t.Fatal(err, logs(b.dir))
+		t.Fatal(err, internet.Logs(b.dir))
 	}
 	questions := b.questions()
 	ours, theirs := b.askAll(t, proxima, questions), b.askAll(t, unbound, questions)
@@ -73,19 +72,18 @@ func mustBench(t *testing.T, names int) *bed {
 			t.Skip(program, "is not installed")
 		}
 	}
-	data, err := findData()
+	data, err := internet.FindData()
 	if err != nil {
 		t.Skip(err)
 	}
-	lists := []string{filepath.Join(data, "opendns-top-domains.txt"), filepath.Join(data, "opendns-random-domains.txt")}
-	m, err := newModel(filepath.Join(data, "root.zone.2022021501.gz"), lists, names)
+	m, err := newModel(data, names)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	b, err := newBench(m, dir)
 	if err != nil {
-		t.Fatal(err, logs(dir))
+		t.Fatal(err, internet.Logs(dir))
 	}
 	t.Cleanup(b.net.Close)
 	return &bed{bench: b, model: m, names: m.names}
@@ -135,7 +133,7 @@ func (b *bed) say(server netip.AddrPort, question dns.Question) string {
 	q.SetEdns0(1232, false)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	m, err := exchange(ctx, b.resolver, server, q)
+	m, err := internet.Exchange(ctx, b.resolver, server, q)
 	if err != nil {
 		return "no answer: " + err.Error()
 	}
@@ -146,17 +144,4 @@ func (b *bed) say(server netip.AddrPort, question dns.Question) string {
 	}
 	slices.Sort(records)
 	return fmt.Sprint(dns.RcodeToString[m.Rcode], records)
-}
-
-// logs returns the end of each program's log.
-func logs(dir string) string {
-	var b strings.Builder
-	files, _ := filepath.Glob(filepath.Join(dir, "*.log"))
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err == nil && len(text) > 0 {
-			fmt.Fprintf(&b, "\n--- %s\n%s", filepath.Base(f), text[max(0, len(text)-1500):])
-		}
-	}
-	return b.String()
 }

@@ -9,11 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"time"
 
-	"github.com/miekg/dns"
-
+	"proxima/test/internet"
 	"proxima/test/netns"
 )
 
@@ -39,7 +36,7 @@ func newBench(m *model, dir string) (*bench, error) {
 		return nil, err
 	}
 	for _, t := range m.tiers {
-		if err := b.serve(t); err != nil {
+		if err := t.Serve(b.internet, dir); err != nil {
 			b.net.Close()
 			return nil, err
 		}
@@ -71,42 +68,6 @@ func (b *bench) lay() (err error) {
 	return nil
 }
 
-// serve starts one NSD for a tier and waits until it answers.
-func (b *bench) serve(t *tier) error {
-	dir := filepath.Join(b.dir, "nsd-"+t.name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	var conf strings.Builder
-	fmt.Fprintf(&conf, "server:\n username: \"\"\n zonesdir: %q\n pidfile: \"\"\n database: \"\"\n xfrdfile: \"\"\n zonelistfile: %q\n xfrdir: %q\n server-count: 1\n rrl-ratelimit: 0\n port: 53\n",
-		dir, filepath.Join(dir, "list"), dir)
-	for _, a := range t.addrs {
-		if err := b.internet.Addr("lo", netip.PrefixFrom(a, a.BitLen())); err != nil {
-			return err
-		}
-		fmt.Fprintf(&conf, " ip-address: %s\n", a)
-	}
-	conf.WriteString("remote-control:\n control-enable: no\n")
-	for zone, text := range t.zones {
-		file := "zone-" + strings.ReplaceAll(zone, "/", "_")
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(text.String()), 0o644); err != nil {
-			return err
-		}
-		fmt.Fprintf(&conf, "zone:\n name: %q\n zonefile: %q\n", zone, file)
-	}
-	file := filepath.Join(dir, "nsd.conf")
-	if err := os.WriteFile(file, []byte(conf.String()), 0o644); err != nil {
-		return err
-	}
-	if err := b.start(b.internet, "nsd-"+t.name, exec.Command("nsd", "-d", "-c", file)); err != nil {
-		return err
-	}
-	for zone := range t.zones {
-		return b.await(b.internet, netip.AddrPortFrom(t.addrs[0], 53), zone)
-	}
-	return nil
-}
-
 // startUnbound starts the peer, without validation as the zones are unsigned.
 func (b *bench) startUnbound(at netip.AddrPort) error {
 	conf := fmt.Sprintf(`server:
@@ -128,10 +89,10 @@ remote-control:
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		return err
 	}
-	if err := b.start(b.resolver, "unbound", exec.Command("unbound", "-d", "-c", file)); err != nil {
+	if _, err := internet.Start(b.resolver, b.dir, "unbound", exec.Command("unbound", "-d", "-c", file)); err != nil {
 		return err
 	}
-	return b.await(b.resolver, at, ".")
+	return internet.Await(b.resolver, at, ".")
 }
 
 // startProxima builds and starts Proxima with its built-in hints. The zones are
@@ -146,60 +107,8 @@ func (b *bench) startProxima(ctx context.Context, at netip.AddrPort) error {
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		return err
 	}
-	if err := b.start(b.resolver, "proxima", exec.Command(program, "serve", "-c", file)); err != nil {
+	if _, err := internet.Start(b.resolver, b.dir, "proxima", exec.Command(program, "serve", "-c", file)); err != nil {
 		return err
 	}
-	return b.await(b.resolver, at, ".")
-}
-
-func (b *bench) start(h *netns.Host, name string, cmd *exec.Cmd) error {
-	log, err := os.Create(filepath.Join(b.dir, name+".log"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	_, err = h.Start(cmd)
-	return err
-}
-
-// await asks for a zone's NS until a server answers, for 20 s at most.
-func (b *bench) await(h *netns.Host, server netip.AddrPort, zone string) error {
-	q := new(dns.Msg).SetQuestion(zone, dns.TypeNS)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		m, err := exchange(ctx, h, server, q)
-		cancel()
-		if err == nil && m.Rcode == dns.RcodeSuccess {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s does not answer for %s after 20 s", server, zone)
-}
-
-// exchange asks over UDP, and over TCP if the answer was cut.
-func exchange(ctx context.Context, h *netns.Host, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
-	for _, network := range []string{"udp", "tcp"} {
-		m, err := exchangeOver(ctx, h, network, server, q)
-		if err != nil || !m.Truncated {
-			return m, err
-		}
-	}
-	return nil, fmt.Errorf("%s: truncated over TCP", server)
-}
-
-func exchangeOver(ctx context.Context, h *netns.Host, network string, server netip.AddrPort, q *dns.Msg) (*dns.Msg, error) {
-	conn, err := h.Dial(ctx, network, server.String())
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline)
-	}
-	c := &dns.Conn{Conn: conn, UDPSize: 1232}
-	if err := c.WriteMsg(q); err != nil {
-		return nil, err
-	}
-	return c.ReadMsg()
+	return internet.Await(b.resolver, at, ".")
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"proxima/test/internet"
 	"proxima/test/netns"
 )
 
@@ -64,49 +65,37 @@ var ours = map[string]string{
 // An asked is one question of the comparison.
 type asked struct {
 	dns.Question
-	zone *zone
-	name string // relative to the zone
-}
-
-func (a asked) dispute() (dispute, bool) {
-	i := slices.IndexFunc(disputes, func(d dispute) bool {
-		return strings.HasPrefix(a.zone.kind.name, d.kind) && strings.HasPrefix(a.name, d.name)
-	})
-	if i < 0 {
-		return dispute{}, false
-	}
-	return disputes[i], true
+	zone      *zone
+	name      string // relative to the zone
+	unchecked bool   // with CD
 }
 
 func TestProxima_judgesAsUnboundAndKnotResolverDo(t *testing.T) {
 	full := os.Getenv("PROXIMA_FULL") != ""
 	h, b := mustHierarchy(t, full)
-	hints, err := h.writeHints(b.dir)
+	hints, err := writeHints(b.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	told := trust{anchor: h.anchor(), hints: hints}
 	unbound, knot, proxima := netip.MustParseAddrPort("127.0.0.2:5301"), netip.MustParseAddrPort("127.0.0.3:5302"), netip.MustParseAddrPort("127.0.0.1:5300")
 	if err := errors.Join(b.startValidatingUnbound(unbound, told), b.startKnot(knot, told)); err != nil {
-		t.Fatal(err, logs(b.dir))
+		t.Fatal(err, internet.Logs(b.dir))
 	}
-	c := &comparison{questions: h.questions()}
+	c := &comparison{questions: h.questions(), disputes: disputes}
 	t.Logf("asking %d questions", len(c.questions))
 	c.unbound, c.knot = b.judgeAll(t, unbound, c.questions), b.judgeAll(t, knot, c.questions)
 	b.settle(t, c, unbound, knot)
-	t.Run("the peers agree but where explained", c.comparePeers)
+	t.Run("the peers agree but where explained", func(t *testing.T) { c.comparePeers(t, minQuestions) })
+	if err := b.startValidatingProxima(t.Context(), proxima, told); err != nil {
+		t.Fatal(err, internet.Logs(b.dir))
+	}
 	t.Run("Proxima agrees with them", func(t *testing.T) {
-		err := b.startValidatingProxima(t.Context(), proxima, told)
-		if errors.Is(err, errIdle) {
-			t.Skip(err)
-		}
-		if err != nil {
-			t.Fatal(err, logs(b.dir))
-		}
 		c.proxima = b.judgeAll(t, proxima, c.questions)
 		c.compareProxima(t)
 	})
 	t.Log(c.table())
+	t.Run("with CD", func(t *testing.T) { b.compareUnchecked(t, c, unbound, knot, proxima) })
 	mustHaveLoaded(t, b.dir)
 }
 
@@ -134,7 +123,7 @@ func mustHierarchy(t *testing.T, full bool) (*hierarchy, *bench) {
 	}
 	b, err := newBench(h.model(), dir)
 	if err != nil {
-		t.Fatal(err, logs(dir))
+		t.Fatal(err, internet.Logs(dir))
 	}
 	t.Cleanup(b.net.Close)
 	return h, b
@@ -167,7 +156,7 @@ func (h *hierarchy) questions() []asked {
 				if a.name != "" {
 					name = a.name + "." + strings.TrimPrefix(z.name, ".")
 				}
-				all = append(all, asked{dns.Question{Name: name, Qtype: a.typ, Qclass: dns.ClassINET}, z, a.name})
+				all = append(all, asked{Question: dns.Question{Name: name, Qtype: a.typ, Qclass: dns.ClassINET}, zone: z, name: a.name})
 			}
 		}
 	}
@@ -185,7 +174,7 @@ func (b *bench) judgeAll(t *testing.T, server netip.AddrPort, questions []asked)
 	for range askers {
 		wait.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(questions); i = int(next.Add(1)) - 1 {
-				verdicts[i] = b.judge(server, questions[i].Question)
+				verdicts[i] = b.judge(server, questions[i].Question, questions[i].unchecked)
 			}
 		})
 	}
@@ -197,7 +186,18 @@ func (b *bench) judgeAll(t *testing.T, server netip.AddrPort, questions []asked)
 // A comparison is all questions with what each validator says.
 type comparison struct {
 	questions              []asked
+	disputes               []dispute
 	unbound, knot, proxima []verdict
+}
+
+func (c *comparison) dispute(a asked) (dispute, bool) {
+	i := slices.IndexFunc(c.disputes, func(d dispute) bool {
+		return strings.HasPrefix(a.zone.kind.name, d.kind) && strings.HasPrefix(a.name, d.name)
+	})
+	if i < 0 {
+		return dispute{}, false
+	}
+	return c.disputes[i], true
 }
 
 // settle asks again where the peers differ: now and then Knot Resolver fails a
@@ -207,7 +207,7 @@ func (b *bench) settle(t *testing.T, c *comparison, unbound, knot netip.AddrPort
 	unsteady := 0
 	for i, q := range c.questions {
 		for try := 0; try < 3 && c.unbound[i] != c.knot[i]; try++ {
-			u, k := b.judge(unbound, q.Question), b.judge(knot, q.Question)
+			u, k := b.judge(unbound, q.Question, q.unchecked), b.judge(knot, q.Question, q.unchecked)
 			if u != c.unbound[i] || k != c.knot[i] {
 				unsteady++
 			}
@@ -217,16 +217,16 @@ func (b *bench) settle(t *testing.T, c *comparison, unbound, knot netip.AddrPort
 	t.Logf("%d verdicts of the peers changed when asked for again", unsteady)
 }
 
-func (c *comparison) comparePeers(t *testing.T) {
-	if len(c.questions) < minQuestions {
-		t.Errorf("%d questions, at least %d wanted", len(c.questions), minQuestions)
+func (c *comparison) comparePeers(t *testing.T, questions int) {
+	if len(c.questions) < questions {
+		t.Errorf("%d questions, at least %d wanted", len(c.questions), questions)
 	}
 	known, unexplained := map[string]int{}, 0
 	for i, q := range c.questions {
 		if c.unbound[i] == c.knot[i] {
 			continue
 		}
-		if d, ok := q.dispute(); ok {
+		if d, ok := c.dispute(q); ok {
 			known[fmt.Sprintf("%s* %s*: %s", d.kind, d.name, d.why)]++
 			continue
 		}
@@ -264,7 +264,7 @@ func (c *comparison) agrees(i int) bool {
 	if ours[c.questions[i].zone.kind.name] != "" {
 		return p.status() != "secure" || c.questions[i].Qtype == dns.TypeDS && p == u
 	}
-	if d, ok := c.questions[i].dispute(); ok && u != k {
+	if d, ok := c.dispute(c.questions[i]); ok && u != k {
 		switch d.right {
 		case "unbound":
 			return p == u

@@ -4,7 +4,6 @@ package peers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"proxima/test/internet"
 )
 
 // realAnchor is the real root's key of 2017.
@@ -87,9 +88,6 @@ trust_anchors.add('%s')
 	})
 }
 
-// errIdle says that Proxima ignores the keys that the test needs.
-var errIdle = errors.New("this version of Proxima does not validate")
-
 // startValidatingProxima builds and starts Proxima.
 func (b *bench) startValidatingProxima(ctx context.Context, at netip.AddrPort, t trust) error {
 	program := filepath.Join(b.dir, "proxima")
@@ -113,8 +111,6 @@ func (b *bench) startValidatingProxima(ctx context.Context, at netip.AddrPort, t
 	}
 	if out, err := exec.CommandContext(ctx, program, "check", "-c", file).CombinedOutput(); err != nil {
 		return fmt.Errorf("proxima check: %w\n%s", err, out)
-	} else if strings.Contains(string(out), "does not validate") {
-		return errIdle
 	}
 	return b.startValidator("proxima", at, conf, func(file string) *exec.Cmd {
 		return exec.Command(program, "serve", "-c", file)
@@ -133,10 +129,10 @@ func (b *bench) startValidator(name string, at netip.AddrPort, conf string, comm
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		return err
 	}
-	if err := b.start(b.resolver, name, command(file)); err != nil {
+	if _, err := internet.Start(b.resolver, b.dir, name, command(file)); err != nil {
 		return err
 	}
-	return b.await(b.resolver, at, ".")
+	return internet.Await(b.resolver, at, ".")
 }
 
 // A verdict is what a validator says, less what may differ: the order of
@@ -147,12 +143,14 @@ type verdict struct {
 	records string
 }
 
-func (v verdict) String() string {
-	ad := "--"
+func (v verdict) String() string { return v.short() + " " + v.records }
+
+// short is the verdict without the records.
+func (v verdict) short() string {
 	if v.secure {
-		ad = "AD"
+		return v.rcode + " AD"
 	}
-	return fmt.Sprint(v.rcode, " ", ad, " ", v.records)
+	return v.rcode + " --"
 }
 
 // status is what the verdict says of the chain of trust.
@@ -166,13 +164,15 @@ func (v verdict) status() string {
 	return "insecure"
 }
 
-// judge asks one validator one question, with DO.
-func (b *bench) judge(server netip.AddrPort, question dns.Question) verdict {
+// judge asks one validator one question, with DO, and with CD if the answer
+// need not be checked.
+func (b *bench) judge(server netip.AddrPort, question dns.Question, unchecked bool) verdict {
 	q := new(dns.Msg).SetQuestion(question.Name, question.Qtype)
 	q.SetEdns0(1232, true)
+	q.CheckingDisabled = unchecked
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	m, err := exchange(ctx, b.resolver, server, q)
+	m, err := internet.Exchange(ctx, b.resolver, server, q)
 	if err != nil {
 		return verdict{rcode: "no answer: " + err.Error()}
 	}

@@ -1,0 +1,44 @@
+//go:build linux
+
+package node
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	n := mustAlone(t)
+	mustInternet(t, n.Host)
+	file := n.mustWrite(t, "proxima.yaml", "node: {id: node1}\nlisten: {port: 53}\ndnssec: {validate: false}\nupstream: {deny: []}\n"+
+		"control: {socket: "+n.file("control.sock")+"}\nadmin: {listen: \"\"}\n")
+	explain := func(more ...string) string {
+		t.Helper()
+		out, err := n.Run(t.Context(), programs+"/proxima", append([]string{"explain", "-c", file, "www.any.example", "AAAA"}, more...)...)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return out
+	}
+	const alone = "zone     . (hints or priming), 13 servers"
+	for _, want := range []string{alone, "zone     example. (referral)", "end      NOERROR", "2001:db8:80::1"} {
+		if out := explain(); !strings.Contains(out, want) {
+			t.Errorf("without a daemon: no %q in\n%s", want, out)
+		}
+	}
+	n.mustStart(t, command("proxima", "serve", "-c", file), netip.MustParseAddrPort("127.0.0.1:53"))
+	explain()
+	for _, want := range []string{"zone     example. (memory)", "end      NOERROR", "2001:db8:80::1"} {
+		if out := explain(); !strings.Contains(out, want) || strings.Contains(out, alone) {
+			t.Errorf("by the daemon, the second time: no %q, or not from its memory:\n%s", want, out)
+		}
+	}
+	if out := explain("--alone"); !strings.Contains(out, alone) {
+		t.Errorf("asked to be alone:\n%s", out)
+	}
+	if out := explain("--json"); !strings.HasPrefix(out, `{"name":"www.any.example.","type":"AAAA"`) {
+		t.Errorf("as JSON:\n%s", out)
+	}
+}
