@@ -33,7 +33,7 @@ fuzz:
 		echo "fuzz $$1 $$2 $(FUZZTIME)"; run $$1 $$2 || run $$1 $$2 || exit 255' fuzz
 
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem -count 10 ./wire ./cache ./server
+	$(GO) test -run '^$$' -bench . -benchmem -count 10 ./wire ./cache ./server ./resolver/upstream
 
 # The whole anycast system on this machine, every drill. Needs root or user namespaces.
 lab:
