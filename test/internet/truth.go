@@ -35,9 +35,6 @@ func NewAnswer(rcode int, records []dns.RR) Answer {
 	return Answer{dns.RcodeToString[rcode], strings.Join(slices.Compact(lines), "; ")}
 }
 
-// failed reports whether it says that there is no answer to be had.
-func (a Answer) failed() bool { return a.Rcode == noReply || a.Rcode == "SERVFAIL" }
-
 // String returns the answer in one line.
 func (a Answer) String() string { return a.Rcode + " " + a.Records }
 
