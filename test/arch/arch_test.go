@@ -77,6 +77,7 @@ var may = map[string][]string{
 	"test/corpus":              anything,
 	"test/lab":                 anything,
 	"test/load":                anything,
+	"test/chart":               {},
 	"test/netns":               anything,
 	"test/router":              anything,
 	"test/peers":               anything,

@@ -49,6 +49,7 @@ type options struct {
 	Nice     int           // of everything that is started
 	List     string        // file of names for the mix
 	JSON     string
+	Picture  string
 }
 
 func main() {
@@ -67,6 +68,7 @@ func main() {
 	flag.IntVar(&o.Nice, "nice", 0, "niceness of servers, authority and generator, such as -10 on a machine with other work")
 	flag.StringVar(&o.List, "list", filepath.Join("..", "shared", "data", "opendns-top-domains.txt"), "file with names for the mix, a line each; made up where it is missing")
 	flag.StringVar(&o.JSON, "json", "", "file for the figures of every run")
+	flag.StringVar(&o.Picture, "picture", "", "file for a picture of the medians, as SVG")
 	flag.StringVar(&config, "config", "", "print the file that a server gets, and end")
 	flag.DurationVar(&limit, "limit", 90*time.Minute, "end after this time, with what there is")
 	flag.Parse()
@@ -146,6 +148,9 @@ func play(ctx context.Context, o options) error {
 	r.print(os.Stdout)
 	if o.JSON != "" {
 		err = errors.Join(err, r.save(o.JSON))
+	}
+	if o.Picture != "" {
+		err = errors.Join(err, r.draw(o.Picture))
 	}
 	return err
 }

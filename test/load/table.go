@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"proxima/test/chart"
 )
 
 // A report is what all runs gave.
@@ -128,6 +131,29 @@ func (r *report) save(file string) error {
 		return err
 	}
 	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
+
+// draw makes a picture of the figures that the first peer is compared by.
+func (r *report) draw(file string) error {
+	var panels []chart.Panel
+	for _, m := range measures {
+		for _, f := range m.figures {
+			if !f.ratio || r.values[f.name] == nil {
+				continue
+			}
+			panel := chart.Panel{Title: f.name}
+			for _, p := range r.peers {
+				value := r.median(f, p)
+				panel.Bars = append(panel.Bars, chart.Bar{Name: p.name, Value: value, Text: number(value, f.digits)})
+			}
+			panels = append(panels, panel)
+		}
+	}
+	var b bytes.Buffer
+	if err := chart.Draw(&b, panels, "proxima", "less is better; "+r.machine); err != nil {
+		return err
+	}
+	return os.WriteFile(file, b.Bytes(), 0o644)
 }
 
 // machine says where this was measured, and what else ran there.
