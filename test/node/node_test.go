@@ -23,10 +23,15 @@ import (
 )
 
 const (
-	// startLimit bounds the wait for a program to serve, stopLimit for it to
-	// end. Both take a small part of a second on an idle machine.
-	startLimit = 15 * time.Second
-	stopLimit  = 15 * time.Second
+	// startLimit bounds the wait for a program to serve, or to do what it
+	// should, stopLimit for it to end. Both take a small part of a second on an
+	// idle machine; they are there to end what never comes, not to judge.
+	startLimit = time.Minute
+	stopLimit  = time.Minute
+	// tries is how often a measure is taken that a machine which stands still
+	// for a moment spoils: a packet sent again, a check that came too late.
+	// What the node does wrong it does each time.
+	tries = 3
 	// pollPause lies between two looks at something that is awaited.
 	pollPause = 5 * time.Millisecond
 )

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestServe_refusesToStart(t *testing.T) {
@@ -104,7 +103,7 @@ func TestServe_needsNeitherFileNorPrivilege(t *testing.T) {
 	n.id = name
 	n.mustStart(t, asNobody(t, command("proxima", "serve")), loopback...)
 	for _, to := range loopback {
-		if err := n.canary(n.Host, "tcp", to, time.Second); err != nil {
+		if err := n.answers(n.Host, "tcp", to); err != nil {
 			t.Error(err)
 		}
 	}

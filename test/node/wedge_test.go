@@ -122,7 +122,7 @@ func TestWedgedReader_losesItsRoute(t *testing.T) {
 // await waits until the sidecar announces so many routes.
 func (a announcements) await(t *testing.T, routes int, what string) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(startLimit)
 	for {
 		select {
 		case n := <-a:
@@ -130,7 +130,7 @@ func (a announcements) await(t *testing.T, routes int, what string) {
 				return
 			}
 		case <-limit:
-			t.Fatalf("not %s after 20 s", what)
+			t.Fatalf("not %s after %v", what, startLimit)
 		}
 	}
 }
