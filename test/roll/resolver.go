@@ -27,6 +27,7 @@ import (
 type resolver struct {
 	name    string
 	peer    bool // it is no Proxima
+	astray  bool // a peer whose keys are no longer what they should be: not asked any more
 	at      netip.AddrPort
 	state   string // the file with its trust anchors
 	program *netns.Program

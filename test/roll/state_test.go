@@ -169,7 +169,8 @@ func (w *world) mustFillAndFree(t *testing.T, r *resolver, dir string, k *ring) 
 // mustSay fails the test if a resolver does not answer so, with AD if at all.
 func (w *world) mustSay(t *testing.T, r *resolver, rcode string) {
 	t.Helper()
-	if v := w.ask(r.at, asked); v.rcode != rcode || v.secure != (rcode == "NOERROR") {
+	fit := func(v verdict) bool { return v.rcode == rcode && v.secure == (rcode == "NOERROR") }
+	if v := w.insist(r.at, asked, fit); !fit(v) {
 		t.Errorf("%s, EDE %v; want %s", v, v.ede, rcode)
 	}
 }
