@@ -37,7 +37,7 @@ const (
 // canaryTime is how long cached names are asked for.
 func canaryTime() time.Duration {
 	if full() {
-		return 20 * time.Second
+		return 10 * time.Second
 	}
 	return time.Second
 }
