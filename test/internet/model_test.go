@@ -81,7 +81,7 @@ func testFaults(t *testing.T, w *world) {
 		}
 		delete(want, h.fault) // one host of each kind will do
 		for i, way := range []string{"udp with EDNS", "udp without EDNS", "tcp with EDNS"} {
-			if got := w.say(h.addrs[0], way, here.name); got != want1[i] {
+			if got := w.insist(h.addrs[0], way, here.name, want1[i]); got != want1[i] {
 				t.Errorf("a host that is %s said %q over %s, want %q", h.fault, got, way, want1[i])
 			}
 		}
@@ -94,17 +94,35 @@ func testFaults(t *testing.T, w *world) {
 func testDistance(t *testing.T, w *world) {
 	h := w.model.roots[0]
 	for _, a := range h.addrs {
-		before, began := w.distance.sent.Load(), time.Now()
-		if got := w.say(a, "udp with EDNS", "."); got != "NOERROR, answers" {
-			t.Errorf("%s said %q", a, got)
-		}
-		if took := time.Since(began); took < h.rtt {
-			t.Errorf("%s answered within %v, want %v at least", a, took, h.rtt)
-		}
-		if sent := w.distance.sent.Load() - before; sent != 1 {
-			t.Errorf("%d packets to %s were counted, want 1", sent, a)
+		for try := 1; ; try++ {
+			before, began := w.distance.sent.Load(), time.Now()
+			got := w.say(a, "udp with EDNS", ".")
+			if got == "silence" && try < tries {
+				continue
+			}
+			if got != "NOERROR, answers" {
+				t.Errorf("%s said %q", a, got)
+			}
+			if took := time.Since(began); took < h.rtt {
+				t.Errorf("%s answered within %v, want %v at least", a, took, h.rtt)
+			}
+			if sent := w.distance.sent.Load() - before; sent != 1 {
+				t.Errorf("%d packets to %s were counted, want 1", sent, a)
+			}
+			break
 		}
 	}
+}
+
+// insist says what came of asking, and asks again where it was silence that is
+// not wanted: everything here may have stood still.
+func (w *world) insist(a netip.Addr, way, zone, want string) (got string) {
+	for range tries {
+		if got = w.say(a, way, zone); got != "silence" || want == "silence" {
+			return got
+		}
+	}
+	return got
 }
 
 // say asks an address of the model for a zone's NS from the resolver's host,
@@ -114,7 +132,7 @@ func (w *world) say(a netip.Addr, way, zone string) string {
 	if way != "udp without EDNS" {
 		q.SetEdns0(1232, false)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	m, err := exchangeOver(ctx, w.resolver, way[:3], netip.AddrPortFrom(a, 53), q)
 	switch {

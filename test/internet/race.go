@@ -33,8 +33,8 @@ type result struct {
 // serviceAddr is where each contender listens in its turn.
 var serviceAddr = netip.MustParseAddrPort("127.0.0.1:5300")
 
-// race starts a contender cold, asks it everything, and ends it.
-func (w *world) race(c contender, questions []dns.Question) (*result, error) {
+// run starts a contender cold, asks it everything, and ends it.
+func (w *world) run(c contender, questions []dns.Question) (*result, error) {
 	dir, err := os.MkdirTemp(w.dir, "race")
 	if err != nil {
 		return nil, err

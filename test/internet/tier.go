@@ -35,7 +35,7 @@ func NewTier(name string) *Tier {
 
 // patience is how long a program may take until it answers: NSD reads twenty
 // thousand zones within a few seconds, unless the machine is busy.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // Kill ends what Serve started. The tier may be served again.
 func (t *Tier) Kill() { t.program.Kill() }
