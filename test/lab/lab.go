@@ -180,14 +180,19 @@ func (l *lab) showAnswers(ctx context.Context) error {
 	}
 	for _, s := range l.sites {
 		for _, q := range questions {
-			limited, cancel := context.WithTimeout(ctx, 5*time.Second)
-			r, err := ask(limited, s.client, q.network, netip.AddrPortFrom(service[q.to], 53), q.name, q.typ)
-			cancel()
-			if err == nil && len(r.msg.Answer) == 0 {
-				err = errors.New("no answer records")
-			}
-			if err != nil {
-				return fmt.Errorf("%s asks %s for %s: %w", s.Region, service[q.to], q.name, err)
+			var r reply
+			var err error
+			waited := l.await(ctx, "an answer", func() bool {
+				limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+				defer cancel()
+				r, err = ask(limited, s.client, q.network, netip.AddrPortFrom(service[q.to], 53), q.name, q.typ)
+				if err == nil && len(r.msg.Answer) == 0 {
+					err = errors.New("no answer records")
+				}
+				return err == nil
+			})
+			if waited != nil {
+				return fmt.Errorf("%s asks %s for %s: %w", s.Region, service[q.to], q.name, errors.Join(waited, err))
 			}
 			l.event(green, s.Region, "%s %-17s %-4s @%s: %d records in %.1f ms from %s", q.network, q.name,
 				dns.TypeToString[q.typ], service[q.to], len(r.msg.Answer), float64(r.spent.Microseconds())/1000, r.node)

@@ -20,9 +20,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestLab is the lab as its user runs it. Beside other tests, on a machine
-// with few cores, it plays two of the drills and judges no figures;
-// PROXIMA_FULL=1 plays and judges all of them with each kind of router.
+// TestLab is the lab as its user runs it. It plays two of the drills;
+// PROXIMA_FULL=1 plays all of them with each kind of router. Figures are judged
+// with PROXIMA_ALONE=1, else all kinds play at the same time.
 func TestLab(t *testing.T) {
 	if err := netns.Available(); err != nil {
 		t.Skip(err)
@@ -35,12 +35,15 @@ func TestLab(t *testing.T) {
 	for _, kind := range router.Kinds {
 		t.Run(kind, func(t *testing.T) {
 			needRouter(t, kind)
-			o := options{Router: kind, Drills: drills, Programs: programs}
+			o := options{Router: kind, Drills: drills, Programs: programs, Shared: os.Getenv("PROXIMA_ALONE") != "1"}
+			if o.Shared {
+				t.Parallel()
+			}
 			if !full {
 				if kind != "gobgp" {
 					t.Skip("runs with PROXIMA_FULL=1")
 				}
-				o.Drills, o.Shared = []drill{drills[indexDrill("kill")], drills[indexDrill("drain")]}, true
+				o.Drills = []drill{drills[indexDrill("kill")], drills[indexDrill("drain")]}
 			}
 			screen := newTimeline(t.Output(), false)
 			results, err := run(t.Context(), o, screen)
@@ -57,6 +60,7 @@ func TestLab(t *testing.T) {
 func TestRouters_learnTheClientsOfOthers(t *testing.T) {
 	for _, kind := range router.Kinds {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
 			needRouter(t, kind)
 			w, err := newWorld()
 			if err != nil {
@@ -73,11 +77,11 @@ func TestRouters_learnTheClientsOfOthers(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), startLimit)
 			defer cancel()
 			for !learned(t, w) {
 				if pause(ctx, 50*time.Millisecond) != nil {
-					t.Fatalf("no BGP routes to the other clients after 30 s\n%s", lastLines(dir, 10))
+					t.Fatalf("no BGP routes to the other clients after %v\n%s", startLimit, lastLines(dir, 10))
 				}
 			}
 		})

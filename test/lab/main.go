@@ -43,6 +43,7 @@ func main() {
 	flag.StringVar(&o.Router, "router", "gobgp", "what the transit routers run: "+strings.Join(router.Kinds, ", "))
 	flag.StringVar(&drillNames, "drills", "all", "comma-separated drills to run: "+strings.Join(names(drills), ", "))
 	flag.BoolVar(&o.Keep, "keep", false, "leave the network up after the drills, until ctrl-C")
+	flag.BoolVar(&o.Shared, "shared", false, "the machine has other work to do: tell losses and times, and judge the rest")
 	flag.BoolVar(&o.Verbose, "v", false, "show the log lines of the nodes")
 	flag.Parse()
 

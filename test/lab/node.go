@@ -21,8 +21,9 @@ import (
 const (
 	// lease is what the nodes hold: how long a hang may go unnoticed.
 	lease = 3 * time.Second
-	// startLimit bounds the wait for a node to announce after its start.
-	startLimit = 40 * time.Second
+	// startLimit bounds the wait for a node to announce after its start, 20 s
+	// where nothing holds it up, and for all else.
+	startLimit = 2 * time.Minute
 )
 
 // A node runs the two programs of Proxima on a site's host.

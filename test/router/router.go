@@ -136,11 +136,11 @@ func findProgram(name string) (string, error) {
 
 // awaitFile waits until a program has made its socket.
 func awaitFile(path string) error {
-	for range 100 {
+	const limit = time.Minute // a moment, where nothing holds it up
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if _, err := os.Stat(path); err == nil {
 			return nil
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	return fmt.Errorf("no %s after 5 s", path)
+	return fmt.Errorf("no %s after %v", path, limit)
 }
