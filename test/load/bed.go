@@ -299,7 +299,7 @@ func list(cpus []int) string {
 }
 
 // startLimit bounds the wait for a program to answer.
-const startLimit = 20 * time.Second
+const startLimit = time.Minute
 
 // await asks for a zone's NS until there is a reply.
 func (b *bed) await(server netip.Addr, zone string) error {

@@ -92,7 +92,7 @@ func (b *bed) perf(ctx context.Context, l load) (account, error) {
 			words = append(words, "-m", "tcp")
 		}
 		running.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, time.Duration(l.seconds*float64(time.Second))+10*time.Second)
+			ctx, cancel := context.WithTimeout(ctx, time.Duration(l.seconds*float64(time.Second))+startLimit)
 			defer cancel()
 			out, err := b.host.Run(ctx, "nice", words...)
 			if err != nil {

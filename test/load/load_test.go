@@ -4,6 +4,8 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"fmt"
 	"math"
 	"os"
 	"testing"
@@ -30,24 +32,37 @@ func TestMeasures_giveFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.net.Close()
-	r := &report{machine: machine(), peers: peers, values: map[string]map[string][]float64{}}
-	if err := b.measure(t.Context(), measures, r); err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range measures {
-		for _, f := range m.figures {
-			for _, p := range peers {
-				value := r.median(f, p)
-				absent := p.name == "echo" && (!m.echo || f.name == collectedUDP) || f.name == throughput && !b.cores.apart()
-				if math.IsNaN(value) != absent || value < 0 {
-					t.Errorf("%s of %s is %v", f.name, p.name, value)
-				}
-			}
+	var r *report
+	const tries = 3 // of so short a measure a moment's pause leaves nothing
+	for try := 1; ; try++ {
+		r = &report{machine: machine(), peers: peers, values: map[string]map[string][]float64{}}
+		err := cmp.Or(b.measure(t.Context(), measures, r), b.complete(r))
+		if err == nil {
+			break
+		}
+		if t.Logf("try %d: %v", try, err); try == tries {
+			t.Fatal(err)
 		}
 	}
 	var table bytes.Buffer
 	r.print(&table)
 	t.Log(table.String())
+}
+
+// complete says which figure is missing, or too much, or nil.
+func (b *bed) complete(r *report) error {
+	for _, m := range measures {
+		for _, f := range m.figures {
+			for _, p := range r.peers {
+				value := r.median(f, p)
+				absent := p.name == "echo" && (!m.echo || f.name == collectedUDP) || f.name == throughput && !b.cores.apart()
+				if math.IsNaN(value) != absent || value < 0 {
+					return fmt.Errorf("%s of %s is %v", f.name, p.name, value)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func TestRead_countsWhatIsAnswered(t *testing.T) {
