@@ -203,6 +203,8 @@ func (d *daemon) upstreamRoom() prometheus.Collector {
 		total("upstream_connects", "TCP connections begun.", func(s stats) uint64 { return s.Connects }),
 		total("upstream_reused_connections", "Questions that joined a TCP connection that was there.", func(s stats) uint64 { return s.Reused }),
 		total("upstream_resent", "Of these, questions that met its end and were sent again.", func(s stats) uint64 { return s.Resent }),
+		total("upstream_evicted", "TCP connections ended without a reply because all were in use.", func(s stats) uint64 { return s.Evicted }),
+		total("upstream_crowded", "TCP connections not begun because their server had too many.", func(s stats) uint64 { return s.Crowded }),
 		total("upstream_replies", "Replies accepted.", func(s stats) uint64 { return s.Replies }),
 		total("upstream_truncated", "Of these truncated.", func(s stats) uint64 { return s.Truncated }),
 		totals("upstream_failures", "Exchanges without a reply.", "reason", func(s stats, emit emit) {

@@ -12,11 +12,26 @@ import (
 	"time"
 )
 
-// maxStreams bounds the TCP connections that are open at once, those that
-// nobody uses included: 1,024, each with a descriptor and a goroutine, some 8
-// MiB. A new one takes the place of the one that has been idle for longest; if
-// all are in use, a question finds ErrBusy.
-const maxStreams = 1_024
+const (
+	// maxStreams bounds the TCP connections that are open at once, those that
+	// nobody uses included: 1,024, each with a descriptor and a goroutine, some 8
+	// MiB. Who wants one more takes the place of another, see stream.rank: servers
+	// that accept and never answer hold each for 1.5 s, and would otherwise keep
+	// honest ones out with 700 questions a second. If all are of use, a question
+	// finds ErrBusy.
+	maxStreams = 1_024
+
+	// maxServerStreams bounds those to one server's address: 64, so that all that
+	// have shared one connection (maxPipeline) may go on alone if it ends. RFC 7766
+	// section 6.2.2 wants clients to make do with few. A question above that finds
+	// ErrBusy.
+	maxServerStreams = 64
+
+	// silence is how long a connection that has brought replies may bring none to
+	// those who wait before another server may have its place: 1 s, the time after
+	// which TCP sends again what was lost (RFC 6298 section 2.1).
+	silence = time.Second
+)
 
 // A pool holds the streams of a client. Its lock guards their state as well: it
 // is held for moments, and questions over TCP are few.
@@ -24,11 +39,15 @@ type pool struct {
 	mu   sync.Mutex
 	all  map[*stream]struct{}
 	open map[netip.AddrPort][]*stream // those that take more questions
+	held map[netip.Addr]int           // how many of all are to one server
 	idle time.Duration                // idleStream, but in tests; immutable
 }
 
 func newPool() pool {
-	return pool{all: make(map[*stream]struct{}), open: make(map[netip.AddrPort][]*stream), idle: idleStream}
+	return pool{
+		all: make(map[*stream]struct{}), open: make(map[netip.AddrPort][]*stream),
+		held: make(map[netip.Addr]int), idle: idleStream,
+	}
 }
 
 // join gives q a place on a connection to the server, which is made if there is
@@ -46,13 +65,24 @@ func (c *Client) join(to netip.AddrPort, q *query, alone bool) (*waiter, net.Con
 			}
 		}
 	}
-	if len(p.all) >= maxStreams && !p.evict() {
+	if p.held[to.Addr()] >= maxServerStreams {
+		c.count.crowded.Add(1)
 		return nil, nil, ErrBusy
+	}
+	if len(p.all) >= maxStreams {
+		asked, ok := p.evict(time.Now())
+		if !ok {
+			return nil, nil, ErrBusy
+		}
+		if asked {
+			c.count.evicted.Add(1)
+		}
 	}
 	ctx, end := context.WithCancel(c.closing)
 	s := &stream{to: to, end: end, waiting: make(map[uint16]*waiter), closed: alone}
 	s.idle = time.AfterFunc(p.idle, func() { p.expire(s) })
 	p.all[s] = struct{}{}
+	p.held[to.Addr()]++
 	if !alone {
 		p.open[to] = append(p.open[to], s)
 	}
@@ -70,6 +100,9 @@ func (s *stream) add(q *query) *waiter {
 	}
 	w := &waiter{q: q, s: s, done: make(chan outcome, 1)}
 	s.waiting[binary.BigEndian.Uint16(id)] = w
+	if s.live == 0 {
+		s.since = time.Now()
+	}
 	s.asked++
 	s.live++
 	s.idle.Stop()
@@ -109,6 +142,7 @@ func (p *pool) deliver(s *stream, packet []byte) (v verdict, stray bool) {
 		return wrongQuestion, true
 	}
 	delete(s.waiting, id)
+	s.heard, s.since = true, time.Now()
 	w.done <- outcome{packet: packet}
 	p.release(s)
 	return genuine, false
@@ -164,21 +198,51 @@ func (p *pool) expire(s *stream) {
 	}
 }
 
-// evict ends the stream that has been idle for longest, if one is, and reports
-// that. Its descriptor is free in a moment.
-func (p *pool) evict() bool {
-	var oldest *stream
+// A rank says how readily a stream makes room for another.
+type rank uint8
+
+// Ranks, the readiest first.
+const (
+	unused rank = iota // nobody waits
+	mute               // it has never brought a reply to anybody
+	silent             // it used to, but those who wait now have had nothing for too long
+	needed             // it brings replies, or ends already
+)
+
+// rank returns the rank of s at a time.
+func (s *stream) rank(at time.Time) rank {
+	switch {
+	case s.cause != nil || s.live == 0 && s.closed:
+		return needed // its descriptor is free in a moment
+	case s.live == 0:
+		return unused
+	case !s.heard:
+		return mute
+	case at.Sub(s.since) >= silence:
+		return silent
+	}
+	return needed
+}
+
+// evict ends the stream that makes room most readily, and of those of its rank
+// the one that has been so for longest. asked says that somebody waited on it,
+// who will fail over to another server; ok is false if all are needed. Its
+// descriptor is free in a moment.
+func (p *pool) evict(at time.Time) (asked, ok bool) {
+	var first *stream
+	least := needed
 	for s := range p.all {
-		if s.live == 0 && !s.closed && (oldest == nil || s.since.Before(oldest.since)) {
-			oldest = s
+		if r := s.rank(at); r < least || r == least && r < needed && s.since.Before(first.since) {
+			first, least = s, r
 		}
 	}
-	if oldest == nil {
-		return false
+	if first == nil {
+		return false, false
 	}
-	p.close(oldest)
-	oldest.end()
-	return true
+	p.close(first)
+	first.cause = errEvicted
+	first.end()
+	return first.live > 0, true
 }
 
 // fail ends s for a reason.
@@ -199,6 +263,9 @@ func (p *pool) bury(s *stream, err error) {
 	defer p.mu.Unlock()
 	p.close(s)
 	delete(p.all, s)
+	if p.held[s.to.Addr()]--; p.held[s.to.Addr()] <= 0 {
+		delete(p.held, s.to.Addr())
+	}
 	s.idle.Stop()
 	if s.cause == nil {
 		s.cause = err

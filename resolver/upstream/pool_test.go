@@ -313,38 +313,6 @@ func TestStream_endsWithItsOnlyQuestion(t *testing.T) {
 	}
 }
 
-func TestPool_isBounded(t *testing.T) {
-	to := host(t, func(_ int, conn net.Conn) { serve(conn, 0) })
-	c := mustClient(t, Options{})
-	ended := -1
-	fake := func(i, live int) *stream {
-		return &stream{
-			to: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 53), live: live,
-			since: time.Unix(int64(i), 0), end: func() { ended = i }, idle: time.NewTimer(time.Hour),
-		}
-	}
-	oldest := fake(3, 0)
-	for i := range maxStreams - 2 {
-		c.pool.all[fake(9, i%2)] = struct{}{}
-	}
-	c.pool.all[oldest], c.pool.all[fake(1, 1)] = struct{}{}, struct{}{}
-	if err := ask(within(t, patience), c, to, 0); err != nil {
-		t.Error(err)
-	}
-	if ended != 3 || !oldest.closed {
-		t.Errorf("ended %d, want the one that was idle for longest", ended)
-	}
-	c.pool.mu.Lock()
-	for s := range c.pool.all {
-		s.live = 1
-	}
-	c.pool.mu.Unlock()
-	err := ask(within(t, patience), c, someServer, 1)
-	if !errors.Is(err, ErrBusy) || c.Stats().Busy != 1 {
-		t.Errorf("err = %v, want ErrBusy, counted", err)
-	}
-}
-
 func TestStream_addDrawsFreeIDs(t *testing.T) {
 	s := &stream{waiting: map[uint16]*waiter{}, idle: time.NewTimer(time.Hour)}
 	for i := range 1000 {

@@ -7,6 +7,7 @@ type counters struct {
 	datagrams, streams, replies, truncated atomic.Uint64
 	timeouts, cancelled, failed, busy      atomic.Uint64
 	connects, reused, resent               atomic.Uint64
+	evicted, crowded                       atomic.Uint64
 	suspicious, wrongAddress, icmp         atomic.Uint64
 	verdicts                               [verdicts]atomic.Uint64 // on what arrived
 }
@@ -24,6 +25,8 @@ type Stats struct {
 	Connects uint64 // TCP connections begun
 	Reused   uint64 // questions that joined one that was there
 	Resent   uint64 // of these, questions that met its end and were asked again
+	Evicted  uint64 // ended without a reply for another server's sake, since all were in use
+	Crowded  uint64 // not begun, since the server has as many as one may have
 
 	Timeouts   uint64 // exchanges that ended without a reply in time
 	Cancelled  uint64 // exchanges that the caller gave up
@@ -50,6 +53,8 @@ func (c *Client) Stats() Stats {
 		Connects:      c.count.connects.Load(),
 		Reused:        c.count.reused.Load(),
 		Resent:        c.count.resent.Load(),
+		Evicted:       c.count.evicted.Load(),
+		Crowded:       c.count.crowded.Load(),
 		Datagrams:     c.count.datagrams.Load(),
 		Streams:       c.count.streams.Load(),
 		Replies:       c.count.replies.Load(),

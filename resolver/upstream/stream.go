@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -54,7 +55,8 @@ type stream struct {
 	closed  bool               // takes no more questions
 	cause   error              // why it ended
 	idle    *time.Timer        // ends it; runs while live is 0
-	since   time.Time          // when live became 0
+	heard   bool               // it has brought a reply
+	since   time.Time          // when live became 0 or 1, or the last reply came
 }
 
 // A waiter is a question on a stream.
@@ -78,6 +80,10 @@ var (
 	// errHungUp is why a connection ended if the server ended it between two
 	// messages. Who shared it may ask again, RFC 7766 section 6.2.4.
 	errHungUp = errors.New("server hung up")
+
+	// errEvicted is why a connection ended whose place another one needed. It
+	// wraps what a server is not blamed for: it may be an honest one that is slow.
+	errEvicted = fmt.Errorf("no reply before the connection was needed for another server: %w", syscall.EMFILE)
 
 	errStrays = fmt.Errorf("%d messages were no reply to anything", maxStrays)
 )

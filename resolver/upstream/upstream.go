@@ -164,8 +164,8 @@ func (c *Client) exchange(ctx context.Context, to netip.AddrPort, q *query, stre
 }
 
 // ErrBusy is returned if the context ends while all sockets are in use, or at
-// once if all TCP connections are. It is no fault of the server's, as EMFILE,
-// which it wraps, is none.
+// once if all TCP connections are, or all that one server may have. Nobody is to
+// blame the server for it, as for EMFILE, which it wraps.
 var ErrBusy = fmt.Errorf("all sockets are in use: %w", syscall.EMFILE)
 
 // ErrSuspicious is what an exchange over UDP ends with at the first near miss:
