@@ -12,104 +12,39 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
-	"proxima/cmd/internal/logging"
+	"proxima/cmd/internal/program"
 	"proxima/cmd/internal/signals"
 	"proxima/config"
 )
 
-// version is set by the linker; without that, the build says what it knows.
+// version is set by the linker.
 var version = ""
 
-func main() {
-	if err := command(os.Stdout).Execute(); err != nil {
-		logging.Print(describe(err))
-		os.Exit(1)
-	}
+// self is this program.
+func self() program.Program {
+	return program.Program{Name: "proxima-bgp", Short: "The sidecar of an anycast node: announces while the node holds a lease", Version: version}
 }
 
-// describe returns what is printed for an error. Problems name their file
-// themselves.
-func describe(err error) string {
-	var problems config.Problems
-	if errors.As(err, &problems) {
-		return err.Error()
-	}
-	return "proxima-bgp: " + err.Error()
-}
+func main() { self().Main(command(os.Stdout)) }
 
 // command returns the whole of the command line. What was asked for goes to
 // out, everything else to the standard error.
 func command(out io.Writer) *cobra.Command {
-	root := &cobra.Command{
-		Use:           "proxima-bgp",
-		Short:         "The sidecar of an anycast node: announces while the node holds a lease",
-		SilenceUsage:  true,
-		SilenceErrors: true,
+	commands := []*cobra.Command{
+		program.OnFile("serve", "Announce for leases until SIGTERM or SIGINT; a second one kills", "configuration file",
+			func(file string) error { return serve(file, signals.Catch()) }),
+		program.OnFile("check", "Say what is wrong with a configuration file, and with this host for it", "configuration file",
+			func(file string) error { return inspect(out, file) }),
 	}
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), checkCommand(out), versionCommand(out))
-	return root
-}
-
-func serveCommand() *cobra.Command {
-	var file string
-	c := &cobra.Command{
-		Use:   "serve",
-		Short: "Announce for leases until SIGTERM or SIGINT; a second one kills",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return serve(file, signals.Catch())
-		},
+	for _, c := range commands {
+		if err := c.MarkFlagRequired("config"); err != nil {
+			panic("proxima-bgp: " + err.Error())
+		}
 	}
-	configFlag(c, &file)
-	return c
-}
-
-func checkCommand(out io.Writer) *cobra.Command {
-	var file string
-	c := &cobra.Command{
-		Use:   "check",
-		Short: "Say what is wrong with a configuration file, and with this host for it",
-		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return inspect(out, file) },
-	}
-	configFlag(c, &file)
-	return c
-}
-
-func configFlag(c *cobra.Command, file *string) {
-	c.Flags().StringVarP(file, "config", "c", "", "configuration file")
-	if err := c.MarkFlagRequired("config"); err != nil {
-		panic("proxima-bgp: " + err.Error())
-	}
-}
-
-func versionCommand(out io.Writer) *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Say which version this is",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(out, "proxima-bgp %s %s %s/%s\n", release(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		},
-	}
-}
-
-// release returns the version of this program.
-func release() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
+	return self().Command(out, commands...)
 }
 
 // load reads the configuration.

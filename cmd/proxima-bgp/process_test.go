@@ -41,8 +41,8 @@ const patience = 30 * time.Second
 
 var prefix = netip.MustParsePrefix("198.51.100.0/24")
 
-// A program is a sidecar in a process of its own.
-type program struct {
+// A process is a sidecar in a process of its own.
+type process struct {
 	*exec.Cmd
 	socket string
 	admin  string
@@ -50,14 +50,14 @@ type program struct {
 }
 
 // newProgram starts a sidecar with a speaker: the lines of its file.
-func newProgram(t *testing.T, speaker string, changes ...func(*exec.Cmd)) *program {
+func newProgram(t *testing.T, speaker string, changes ...func(*exec.Cmd)) *process {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "proxima-test-") // t.TempDir is too long for a socket's path
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &program{socket: filepath.Join(dir, "run", "bgp.sock"), admin: freePort(t, "127.0.0.1"), ended: make(chan error, 1)}
+	p := &process{socket: filepath.Join(dir, "run", "bgp.sock"), admin: freePort(t, "127.0.0.1"), ended: make(chan error, 1)}
 	file := filepath.Join(dir, "proxima-bgp.yaml")
 	text := fmt.Sprintf("%s\nsocket: %s\nadmin: {listen: %s}\ngroups: [{name: main, prefixes: [%s]}]\nwarmup: {min: 0s, rise: 1}\n",
 		speaker, p.socket, p.admin, prefix)
@@ -84,7 +84,7 @@ func newProgram(t *testing.T, speaker string, changes ...func(*exec.Cmd)) *progr
 }
 
 // await returns how the program ended, for once.
-func (p *program) await(t *testing.T) error {
+func (p *process) await(t *testing.T) error {
 	t.Helper()
 	select {
 	case err := <-p.ended:
@@ -116,7 +116,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // hold takes a lease of 10 s as soon as the program listens.
-func (p *program) hold(t *testing.T) *bgpctl.Socket {
+func (p *process) hold(t *testing.T) *bgpctl.Socket {
 	t.Helper()
 	link := bgpctl.Dial(p.socket)
 	t.Cleanup(func() { link.Close() })
@@ -127,7 +127,7 @@ func (p *program) hold(t *testing.T) *bgpctl.Socket {
 	return link
 }
 
-func (p *program) get(t *testing.T, path string) string {
+func (p *process) get(t *testing.T, path string) string {
 	t.Helper()
 	r, err := http.Get("http://" + p.admin + path)
 	if err != nil {

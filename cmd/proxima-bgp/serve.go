@@ -45,7 +45,7 @@ func serve(file string, caught signals.Signals) error {
 		return errors.Join(err, s.Close(), speaker.Close(context.Background()))
 	}
 	fillAdmin(web, room{s, peers, log.Dropped})
-	log.Info("started", zap.String("version", release()), zap.String("socket", c.Socket), zap.String("speaker", c.Speaker))
+	log.Info("started", zap.String("version", self().Release()), zap.String("socket", c.Socket), zap.String("speaker", c.Speaker))
 	return run(s, speaker, web, log.Logger, caught)
 }
 

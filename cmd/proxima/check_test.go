@@ -75,7 +75,7 @@ func TestHostWarnings_nameACacheThatDoesNotFit(t *testing.T) {
 func TestServe_refusesABadFile(t *testing.T) {
 	file := mustWrite(t, "listen: {port: 0}\n")
 	_, err := run("serve", "-c", file)
-	if err == nil || describe(err) != file+":1: listen.port: 0 is not allowed; allowed: 1 to 65535" {
+	if err == nil || self().Describe(err) != file+":1: listen.port: 0 is not allowed; allowed: 1 to 65535" {
 		t.Errorf("serve = %v", err)
 	}
 }

@@ -49,7 +49,7 @@ func keptAnswers(c *config.Node, answers *cache.Cache, log *zap.Logger) (f snaps
 	anchors, err := readAnchors(c.DNSSEC.TrustAnchors)
 	return snapshot.File{
 		Path: c.Cache.Snapshot, Cache: answers, Log: log, MaxAge: c.Cache.MaxTTL + c.Cache.Stale,
-		Rests: snapshot.DigestOf(release(), anchors, c.DNSSEC, c.Recursion, c.Cache.MinTTL, c.Cache.MaxTTL),
+		Rests: snapshot.DigestOf(self().Release(), anchors, c.DNSSEC, c.Recursion, c.Cache.MinTTL, c.Cache.MaxTTL),
 	}, err
 }
 

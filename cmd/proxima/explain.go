@@ -16,6 +16,7 @@ import (
 
 	"proxima/cmd/internal/control"
 	"proxima/cmd/internal/logging"
+	"proxima/cmd/internal/program"
 	"proxima/netsetup"
 	"proxima/resolver/record"
 )
@@ -56,7 +57,7 @@ program does, knowing nothing.`,
 			return explain(out, file, e)
 		},
 	}
-	configFlag(c, &file)
+	program.FileFlag(c, &file, noFile)
 	c.Flags().BoolVar(&e.cd, "cd", false, "prove nothing, as for a client that sets CD")
 	c.Flags().BoolVar(&e.alone, "alone", false, "do not ask the daemon")
 	c.Flags().BoolVar(&e.json, "json", false, "print JSON; times are nanoseconds")

@@ -32,7 +32,7 @@ func TestGrant_writesWhatSetcapWrites(t *testing.T) {
 
 func TestGrant_namesTheFile(t *testing.T) {
 	_, err := run("grant", "/nowhere/proxima")
-	if !errors.Is(err, fs.ErrNotExist) || describe(err) != "proxima: /nowhere/proxima: no such file or directory" {
+	if !errors.Is(err, fs.ErrNotExist) || self().Describe(err) != "proxima: /nowhere/proxima: no such file or directory" {
 		t.Errorf("grant = %v", err)
 	}
 }

@@ -45,7 +45,7 @@ func TestHealth(t *testing.T) {
 			out, err := run("health", "-c", mustWrite(t, fmt.Sprintf("admin: {listen: %q}\n", tt.listen)))
 			said := ""
 			if err != nil {
-				said = describe(err)
+				said = self().Describe(err)
 			}
 			if out != tt.out || !strings.HasPrefix(said, tt.err) || (tt.err == "") != (said == "") || strings.Contains(said, "\n") {
 				t.Errorf("health printed %q, %q; want %q, %q", out, said, tt.out, tt.err)

@@ -10,129 +10,52 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
-	"proxima/cmd/internal/logging"
+	"proxima/cmd/internal/program"
 	"proxima/cmd/internal/signals"
 	"proxima/config"
 )
 
-// version is set by the linker; without that, the build says what it knows.
+// version is set by the linker.
 var version = ""
+
+// self is this program.
+func self() program.Program {
+	return program.Program{Name: "proxima", Short: "An anycast DNS resolver", Version: version}
+}
 
 func main() {
 	// The Go runtime keeps from a program with file capabilities where it has
 	// panicked, for strangers might start it. A daemon's operator wants to know.
 	debug.SetTraceback("single")
-	if err := command(os.Stdout).Execute(); err != nil {
-		logging.Print(describe(err))
-		os.Exit(1)
-	}
+	self().Main(command(os.Stdout))
 }
 
-// describe returns what is printed for an error. Problems name their file
-// themselves.
-func describe(err error) string {
-	var problems config.Problems
-	if errors.As(err, &problems) {
-		return err.Error()
-	}
-	return "proxima: " + err.Error()
-}
+// noFile says what commands do that are given no configuration file.
+const noFile = "configuration file (default: none, every key has a default)"
 
 // command returns the whole of the command line. What was asked for goes to
 // out, everything else to the standard error.
 func command(out io.Writer) *cobra.Command {
-	root := &cobra.Command{
-		Use:           "proxima",
-		Short:         "An anycast DNS resolver",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), checkCommand(out), healthCommand(out), explainCommand(out), grantCommand(), versionCommand(out))
-	return root
-}
-
-func serveCommand() *cobra.Command {
-	var file string
-	c := &cobra.Command{
-		Use:   "serve",
-		Short: "Answer until a signal to end; a second one hurries, a third one kills",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return serve(file, signals.Catch())
-		},
-	}
-	configFlag(c, &file)
-	return c
-}
-
-func checkCommand(out io.Writer) *cobra.Command {
-	var file string
-	c := &cobra.Command{
-		Use:   "check",
-		Short: "Say what is wrong with a configuration file, and with this host for it",
-		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return inspect(out, file) },
-	}
-	configFlag(c, &file)
-	return c
-}
-
-func healthCommand(out io.Writer) *cobra.Command {
-	var file string
-	c := &cobra.Command{
-		Use:   "health",
-		Short: "Ask the daemon of this configuration file whether it should go on",
-		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return askHealth(out, file) },
-	}
-	configFlag(c, &file)
-	return c
-}
-
-func grantCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "grant FILE",
-		Short: "Give a program's file the two capabilities of serve, as setcap does",
-		Args:  cobra.ExactArgs(1),
-		RunE:  func(_ *cobra.Command, args []string) error { return grant(args[0]) },
-	}
-}
-
-func configFlag(c *cobra.Command, file *string) {
-	c.Flags().StringVarP(file, "config", "c", "", "configuration file (default: none, every key has a default)")
-}
-
-func versionCommand(out io.Writer) *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Say which version this is",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(out, "proxima %s %s %s/%s\n", release(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		},
-	}
-}
-
-// release returns the version of this program.
-func release() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
+	return self().Command(out,
+		program.OnFile("serve", "Answer until a signal to end; a second one hurries, a third one kills", noFile,
+			func(file string) error { return serve(file, signals.Catch()) }),
+		program.OnFile("check", "Say what is wrong with a configuration file, and with this host for it", noFile,
+			func(file string) error { return inspect(out, file) }),
+		program.OnFile("health", "Ask the daemon of this configuration file whether it should go on", noFile,
+			func(file string) error { return askHealth(out, file) }),
+		explainCommand(out),
+		&cobra.Command{
+			Use:   "grant FILE",
+			Short: "Give a program's file the two capabilities of serve, as setcap does",
+			Args:  cobra.ExactArgs(1),
+			RunE:  func(_ *cobra.Command, args []string) error { return grant(args[0]) },
+		})
 }
 
 // load reads the configuration; no file means the defaults.

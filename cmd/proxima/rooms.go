@@ -16,7 +16,7 @@ import (
 func (d *daemon) daemonRoom() prometheus.Collector {
 	return room[*daemon]{func() *daemon { return d }, []metric[*daemon]{
 		gauges("build_info", "1, with the version of the program.", "version",
-			func(_ *daemon, emit emit) { emit(1, release()) }),
+			func(_ *daemon, emit emit) { emit(1, self().Release()) }),
 		total("netsetup_repairs", "Addresses and routes that went missing and were put back.",
 			func(d *daemon) uint64 { return d.repairs.Load() }),
 		total("logging_dropped_lines", "Lines of the log that nobody will read.",

@@ -269,7 +269,7 @@ func (d *daemon) run(caught signals.Signals) error {
 			return nil
 		})
 	}
-	d.log.Info("started", zap.String("version", release()), zap.Stringers("listen", d.server.Addrs()),
+	d.log.Info("started", zap.String("version", self().Release()), zap.Stringers("listen", d.server.Addrs()),
 		zap.Stringers("sources", d.sources), zap.Stringers("anycast", d.c.Anycast.Addresses))
 
 	p.failed = d.awaitEnd(caught, failed)

@@ -69,6 +69,7 @@ var may = map[string][]string{
 	"cmd/internal/control":     {},
 	"cmd/internal/logging":     {},
 	"cmd/internal/memory":      {},
+	"cmd/internal/program":     {"cmd/internal/logging", "config"},
 	"cmd/internal/snapshot":    {"cache", "clock", "disk"},
 	"cmd/internal/signals":     {},
 	"test/arch":                anything,
