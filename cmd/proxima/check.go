@@ -9,6 +9,7 @@ import (
 	"slices"
 	"syscall"
 
+	"proxima/cmd/internal/claim"
 	"proxima/cmd/internal/memory"
 	"proxima/config"
 	"proxima/netsetup"
@@ -62,8 +63,8 @@ func hostWarnings(c *config.Node, links netsetup.Links, room memory.Room) []stri
 	if present, err := links.Interfaces(); err == nil && !slices.ContainsFunc(present, named) {
 		all = append(all, fmt.Sprintf("anycast.interface: %s is absent and will be made, if the kernel has dummy links", c.Anycast.Interface))
 	}
-	for _, h := range claimHolders() {
-		if h.foreign() {
+	for _, h := range claim.Holders() {
+		if h.Foreign() {
 			all = append(all, fmt.Sprintf("anycast.addresses: %v, with which daemons show each other that they hold addresses", h))
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/miekg/dns"
 	"github.com/vishvananda/netlink"
 
+	"proxima/cmd/internal/claim"
 	"proxima/cmd/internal/memory"
 	"proxima/netsetup"
 	"proxima/test/netns"
@@ -261,7 +262,7 @@ func squat(names string) {
 		os.Exit(2)
 	}
 	for i := range n {
-		if _, err := net.Listen("unix", claimName(i)); err != nil {
+		if _, err := net.Listen("unix", claim.Name(i)); err != nil {
 			os.Exit(1)
 		}
 	}
@@ -275,7 +276,7 @@ func TestServe_nobodyButRootKeepsItFromItsWork(t *testing.T) {
 		taken int
 	}{
 		{"who takes a name", 1},
-		{"who takes all names", maxClaims},
+		{"who takes all names", claim.Max},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

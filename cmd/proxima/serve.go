@@ -13,6 +13,7 @@ import (
 	"proxima/bgpctl"
 	"proxima/cache"
 	"proxima/cmd/internal/admin"
+	"proxima/cmd/internal/claim"
 	"proxima/cmd/internal/control"
 	"proxima/cmd/internal/logging"
 	"proxima/cmd/internal/memory"
@@ -66,7 +67,7 @@ type daemon struct {
 	root     localroot.Copy
 	rootKeep *fetch.Keeper   // of root
 	upkeep   *anchor.Upkeep  // of the root's keys; nil if they are not kept up to date
-	claim    *claim          // nil without anycast addresses
+	claim    *claim.Claim    // nil without anycast addresses
 	setup    *netsetup.Setup // nil without anycast addresses
 	repairs  atomic.Uint64
 	server   *server.Server
@@ -179,11 +180,11 @@ func (d *daemon) holdAddresses() (err error) {
 	if len(d.c.Anycast.Addresses) == 0 {
 		return nil
 	}
-	if d.claim, err = claimAddresses(); err != nil {
+	if d.claim, err = claim.Take(); err != nil {
 		return err
 	}
 	if d.claim == nil {
-		d.log.Warn("anycast addresses were not claimed: others have every name", zap.Stringers("holders", claimHolders()))
+		d.log.Warn("anycast addresses were not claimed: others have every name", zap.Stringers("holders", claim.Holders()))
 	}
 	setup, err := netsetup.New(netsetup.Options{
 		Addresses: d.c.Anycast.Addresses, Interface: d.c.Anycast.Interface, Blackholes: d.c.BGP.Prefixes, Links: d.links,
