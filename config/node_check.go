@@ -26,6 +26,7 @@ func (n *Node) check(r *reader) {
 	n.checkPrefixes(r)
 	n.checkBGP(r)
 	n.checkAdmin(r)
+	n.checkPaths(r)
 }
 
 func (n *Node) checkListen(r *reader) {
@@ -195,4 +196,30 @@ func (n *Node) checkAdmin(r *reader) {
 // address: the admin server's is open to both families.
 func (n *Node) listens(a netip.Addr) bool {
 	return a.IsUnspecified() || slices.Contains(n.Listen.Addresses, a) || slices.Contains(n.Listen.Addresses, wildcard(a))
+}
+
+// checkPaths wants a path for each purpose: what listens at one or is kept in
+// one would be in the way of the other.
+func (n *Node) checkPaths(r *reader) {
+	first := make(map[string]string)
+	for _, p := range []struct{ key, path string }{
+		{"bgp.socket", n.BGP.Socket},
+		{"control.socket", n.Control.Socket},
+		{"recursion.root_hints", n.Recursion.RootHints},
+		{"recursion.local_root.file", n.Recursion.LocalRoot.File},
+		{"dnssec.anchor_state", n.DNSSEC.AnchorState},
+		{"cache.snapshot", n.Cache.Snapshot},
+	} {
+		key, other := p.key, first[p.path]
+		switch {
+		case p.path == "":
+		case other == "":
+			first[p.path] = key
+		default:
+			if !r.has(key) { // a default is nobody's mistake
+				key, other = other, key
+			}
+			r.fault(key, fmt.Sprintf("%s is the path of %s, too", show(p.path), other), "")
+		}
+	}
 }

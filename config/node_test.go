@@ -280,6 +280,17 @@ func TestParseNode_problems(t *testing.T) {
 			"2: recursion.local_root: is never asked, because recursion.forward[0] is for the root"}},
 		{"a copy from this node", "recursion: {local_root: {servers: [\"127.0.0.1@5300\"]}}\n", []string{
 			"1: recursion.local_root.servers[0]: 127.0.0.1 is an address of this node"}},
+		{"one socket for two", "control: {socket: /run/s}\nlisten: {addresses: [198.51.100.1]}\n" +
+			"bgp:\n  prefixes: [198.51.100.0/24]\n  socket: /run/./s\n", []string{
+			"1: control.socket: /run/s is the path of bgp.socket, too"}},
+		{"the socket that is another's default", "listen: {addresses: [198.51.100.1]}\nbgp:\n  prefixes: [198.51.100.0/24]\n" +
+			"  socket: /run/proxima/control.sock\n", []string{
+			"4: bgp.socket: /run/proxima/control.sock is the path of control.socket, too"}},
+		{"one file for two", "dnssec: {anchor_state: /var/lib/p}\ncache: {snapshot: /var/lib/p}\n", []string{
+			"2: cache.snapshot: /var/lib/p is the path of dnssec.anchor_state, too"}},
+		{"a path too long for a socket", "\ncontrol: {socket: /" + strings.Repeat("s", 107) + "}\n", []string{
+			"2: control.socket: \"/" + strings.Repeat("s", 63) + "\"… is too long; allowed: \"\" or an absolute path of at most 107 octets"}},
+		{"the longest path of a socket", "control: {socket: /" + strings.Repeat("s", 106) + "}\n", nil},
 		{"a relative path", "recursion: {root_hints: hints}\n",
 			[]string{`1: recursion.root_hints: hints is not allowed; allowed: "" or an absolute path`}},
 		{"a trust anchor cut short", "dnssec: {trust_anchors: [\". IN DS 20326 8 2 E06D\"]}\n", []string{
