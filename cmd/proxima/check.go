@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"syscall"
 
 	"proxima/cmd/internal/claim"
 	"proxima/cmd/internal/memory"
+	"proxima/cmd/internal/place"
 	"proxima/config"
 	"proxima/netsetup"
 	"proxima/resolver/upstream"
@@ -19,7 +21,7 @@ import (
 // inspect reads the file and prints everything that is wrong with it or, if
 // nothing is, with this host for it. The error says only that there is something.
 func inspect(out io.Writer, file string) error {
-	c, err := load(file)
+	c, lines, err := load(file)
 	var problems config.Problems
 	switch {
 	case errors.As(err, &problems):
@@ -32,12 +34,13 @@ func inspect(out io.Writer, file string) error {
 		file = "defaults"
 	}
 	links := netsetup.Kernel()
-	for _, w := range hostWarnings(c, links, memory.Find()) {
-		fmt.Fprintf(out, "this host: %s (warning)\n", w)
+	wrong, lesser := checkPlaces(c, lines)
+	for _, w := range slices.Concat(idleAnchors(c), lesser, hostWarnings(c, links, memory.Find())) {
+		fmt.Fprintf(out, "%s (warning)\n", locate(w, lines))
 	}
-	wrong := checkHost(c, links)
+	wrong = append(wrong, checkHost(c, links)...)
 	for _, err := range wrong {
-		fmt.Fprintf(out, "this host: %v\n", err)
+		fmt.Fprintln(out, locate(err, lines))
 	}
 	if len(wrong) > 0 {
 		return fmt.Errorf("%s: not ok on this host", file)
@@ -46,26 +49,69 @@ func inspect(out io.Writer, file string) error {
 	return err
 }
 
+// locate says an error with the line of the key that it begins with. If the
+// file has no such key, it is about this host.
+func locate(err error, lines config.Lines) string {
+	if p, ok := find(err, lines); ok {
+		return p.String()
+	}
+	return fmt.Sprintf("this host: %v", err)
+}
+
+// find is the Find of lines for errors of all rooms.
+func find(err error, lines config.Lines) (config.Problem, bool) {
+	if err == nil {
+		return config.Problem{}, false
+	}
+	text := strings.TrimPrefix(err.Error(), "netsetup: ")
+	return lines.Find(errors.New(text))
+}
+
+// checkPlaces returns which sockets and files could not be put where they are to
+// be. The control socket is missed only by who has asked for it.
+func checkPlaces(c *config.Node, lines config.Lines) (wrong, lesser []error) {
+	for _, p := range []struct {
+		key, path string
+		look      func(string) error
+	}{
+		{"control.socket", c.Control.Socket, place.Socket},
+		{"dnssec.anchor_state", c.DNSSEC.AnchorState, place.File},
+		{"cache.snapshot", c.Cache.Snapshot, place.File},
+	} {
+		if p.path == "" {
+			continue
+		}
+		switch err := p.look(p.path); {
+		case err == nil:
+		case lines.Has(p.key):
+			wrong = append(wrong, fmt.Errorf("%s: %w", p.key, err))
+		default:
+			lesser = append(lesser, fmt.Errorf("%s: %w", p.key, err))
+		}
+	}
+	return wrong, lesser
+}
+
 // hostWarnings says what is odd about this host, on which serve would work all
 // the same.
-func hostWarnings(c *config.Node, links netsetup.Links, room memory.Room) []string {
-	var all []string
+func hostWarnings(c *config.Node, links netsetup.Links, room memory.Room) []error {
+	var all []error
 	if w := memory.NewPlan(c.Cache.Memory, room).Warning(); w != "" {
-		all = append(all, "cache.memory: "+w)
+		all = append(all, errors.New("cache.memory: "+w))
 	}
 	if err := upstream.CheckPorts(); err != nil {
-		all = append(all, err.Error())
+		all = append(all, err)
 	}
 	if len(c.Anycast.Addresses) == 0 {
 		return all
 	}
 	named := func(l netsetup.Link) bool { return l.Name == c.Anycast.Interface }
 	if present, err := links.Interfaces(); err == nil && !slices.ContainsFunc(present, named) {
-		all = append(all, fmt.Sprintf("anycast.interface: %s is absent and will be made, if the kernel has dummy links", c.Anycast.Interface))
+		all = append(all, fmt.Errorf("anycast.interface: %s is absent and will be made, if the kernel has dummy links", c.Anycast.Interface))
 	}
 	for _, h := range claim.Holders() {
 		if h.Foreign() {
-			all = append(all, fmt.Sprintf("anycast.addresses: %v, with which daemons show each other that they hold addresses", h))
+			all = append(all, fmt.Errorf("anycast.addresses: %v, with which daemons show each other that they hold addresses", h))
 		}
 	}
 	return all
@@ -92,7 +138,7 @@ func checkHost(c *config.Node, links netsetup.Links) []error {
 	add(err)
 	for _, a := range listenAddresses(c, present) {
 		if !a.IsUnspecified() && !slices.Contains(present, a) && !slices.Contains(serviceAddresses(c), a) {
-			add(fmt.Errorf("listen.addresses: %s is not on this host, nor among anycast.addresses", a))
+			add(fmt.Errorf("listen.addresses[%d]: %s is not on this host, nor among anycast.addresses", slices.Index(c.Listen.Addresses, a), a))
 		}
 	}
 	if len(c.Anycast.Addresses) > 0 {

@@ -35,11 +35,46 @@ func trustOptions(c *config.Node) (o trust.Options, err error) {
 		}
 	}
 	o.Time = c.DNSSEC.ValidationTime
-	o.Rules = dnssec.Rules{SHA1: c.DNSSEC.SHA1 == "validate", Iterations: c.DNSSEC.NSEC3Iterations}
-	if o.Rules.Iterations == 0 {
-		o.Rules.Iterations = -1 // its 0 is the default
-	}
+	o.Rules = rules(c)
 	return o, nil
+}
+
+// rules are what is supported.
+func rules(c *config.Node) dnssec.Rules {
+	r := dnssec.Rules{SHA1: c.DNSSEC.SHA1 == "validate", Iterations: c.DNSSEC.NSEC3Iterations}
+	if r.Iterations == 0 {
+		r.Iterations = -1 // its 0 is the default
+	}
+	return r
+}
+
+// idleAnchors says which of the operator's anchors are of no use, because their
+// algorithm is not supported: their zone is insecure unless it has others.
+func idleAnchors(c *config.Node) (idle []error) {
+	if !c.DNSSEC.Validate {
+		return nil
+	}
+	for i, entry := range c.DNSSEC.TrustAnchors {
+		some, err := readAnchor(entry)
+		if err != nil {
+			continue // which is told elsewhere
+		}
+		for _, ds := range some {
+			if rules(c).Unsupported(ds) != nil {
+				idle = append(idle, fmt.Errorf("dnssec.trust_anchors[%d]: key %d of %s makes nothing secure: "+
+					"algorithm %d is not supported%s", i, ds.KeyTag, ds.Hdr.Name, ds.Algorithm, unless(ds.Algorithm)))
+			}
+		}
+	}
+	return idle
+}
+
+// unless says under which setting an algorithm is supported.
+func unless(algorithm uint8) string {
+	if algorithm == dns.RSASHA1 || algorithm == dns.RSASHA1NSEC3SHA1 {
+		return " unless dnssec.sha1 is validate"
+	}
+	return ""
 }
 
 // keptAnswers is where the answers are kept over a restart. They rest on this

@@ -79,7 +79,7 @@ func readType(text string) (uint16, error) {
 
 // explain prints an explanation.
 func explain(out io.Writer, file string, e explanation) error {
-	c, err := load(file)
+	c, _, err := load(file)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ const (
 // askHealth prints "ok" if the daemon that was started with this file answers
 // so at /healthz; the error says why not.
 func askHealth(out io.Writer, file string) error {
-	c, err := load(file)
+	c, _, err := load(file)
 	if err != nil {
 		return err
 	}

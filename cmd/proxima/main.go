@@ -58,14 +58,17 @@ func command(out io.Writer) *cobra.Command {
 		})
 }
 
-// load reads the configuration; no file means the defaults.
-func load(file string) (*config.Node, error) {
+// load reads the configuration, and where its keys stand; no file means the
+// defaults.
+func load(file string) (*config.Node, config.Lines, error) {
 	if file == "" {
-		return config.ParseNode("defaults", nil)
+		c, err := config.ParseNode("defaults", nil)
+		return c, config.Lines{}, err
 	}
 	text, err := config.Read(file)
 	if err != nil {
-		return nil, err
+		return nil, config.Lines{}, err
 	}
-	return config.ParseNode(file, text)
+	c, err := config.ParseNode(file, text)
+	return c, config.NodeLines(file, text), err
 }

@@ -169,6 +169,24 @@ func TestServe_holdsAddressesWhileItRuns(t *testing.T) {
 	}
 }
 
+func TestServe_warnsOfAnAnchorThatIsIdle(t *testing.T) {
+	h := newHost(t)
+	text, err := os.ReadFile(h.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchor := "dnssec: {trust_anchors: [\"example. IN DS 7 99 2 " + strings.Repeat("AB", 32) + "\"]}\n"
+	h.file = mustWrite(t, anchor+string(text))
+	var log strings.Builder
+	p := h.start(t, &log)
+	await(t, "the node answers", h.answers)
+	end(t, p)
+	want := h.file + ":1: dnssec.trust_anchors[0]: key 7 of example. makes nothing secure: algorithm 99 is not supported"
+	if n := strings.Count(log.String(), want); n != 1 {
+		t.Errorf("%d times %q in\n%s", n, want, log.String())
+	}
+}
+
 func TestServe_startsAfterAKillAtAnyMoment(t *testing.T) {
 	h := newHost(t)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -292,14 +310,14 @@ func TestServe_nobodyButRootKeepsItFromItsWork(t *testing.T) {
 func TestCheck_namesWhoHasTheNameOfAClaim(t *testing.T) {
 	h := newHost(t)
 	h.squat(t, 1)
-	var warnings []string
+	var warnings []error
 	if err := h.Do(func() error {
 		warnings = hostWarnings(mustParse(t, "listen: {addresses: [198.51.100.1]}\nanycast: {addresses: [198.51.100.1/32]}\n"), netsetup.Kernel(), memory.Room{})
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if len(warnings) != 1 || !strings.Contains(warnings[0], "of user 65534 has @proxima/anycast/0") {
+	if len(warnings) != 1 || !strings.Contains(warnings[0].Error(), "of user 65534 has @proxima/anycast/0") {
 		t.Errorf("warnings %q", warnings)
 	}
 }

@@ -77,7 +77,7 @@ type daemon struct {
 
 // serve is the daemon, from reading its file to its last log line.
 func serve(file string, caught signals.Signals) error {
-	c, err := load(file)
+	c, lines, err := load(file)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,13 @@ func serve(file string, caught signals.Signals) error {
 	defer log.Close()
 	plan := memory.NewPlan(c.Cache.Memory, memory.Find())
 	plan.Set(log.Logger)
+	for _, idle := range idleAnchors(c) {
+		log.Warn("trust anchor makes nothing secure", zap.String("reason", locate(idle, lines)))
+	}
 	d, err := start(c, log)
+	if p, ok := find(err, lines); ok {
+		return config.Problems{p}
+	}
 	if err != nil {
 		return err
 	}

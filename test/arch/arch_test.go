@@ -71,6 +71,7 @@ var may = map[string][]string{
 	"cmd/internal/logging":     {},
 	"cmd/internal/memory":      {},
 	"cmd/internal/peer":        {},
+	"cmd/internal/place":       {},
 	"cmd/internal/program":     {"cmd/internal/logging", "config"},
 	"cmd/internal/snapshot":    {"cache", "clock", "disk"},
 	"cmd/internal/signals":     {},
