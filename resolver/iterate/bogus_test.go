@@ -458,3 +458,24 @@ func TestWalker_Lookup_boundsWhatAZoneCosts(t *testing.T) {
 		})
 	}
 }
+
+// A proof that had no seat is no fault of any server: who asked is told which limit
+// it was, and nobody remembers it.
+func TestTask_explain_countsProofsWithoutASeat(t *testing.T) {
+	for want, err := range map[string]error{"proofs that wait": trust.ErrBusy, "proofs of one zone": trust.ErrShare} {
+		t.Run(want, func(t *testing.T) {
+			w := mustWalker(t, testInternet(), nil)
+			tk := &task{w: w, q: mustQuestion(t, "www.one.example. A")}
+			var e *Error
+			if !errors.As(tk.explain(t.Context(), &trust.LinkError{Zone: "one.example.", Type: dns.TypeDNSKEY, Err: err}), &e) {
+				t.Fatal("no Error")
+			}
+			if code, text := e.EDE(); code != 0 || text != "www.one.example.: work limit: "+want || !e.Local || !e.spent || e.Lasts() != 0 {
+				t.Errorf("got %d %q, %+v", code, text, e)
+			}
+			if got := w.Stats().Limits[want]; got != 1 {
+				t.Errorf("counted %d times, want once", got)
+			}
+		})
+	}
+}

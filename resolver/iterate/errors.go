@@ -42,7 +42,9 @@ func (t *task) strike(l limit.Limit, name string) *Error {
 	if l == limit.ZoneSeats || l == limit.Cycle || l == limit.Referrals || l == limit.Faults {
 		code = wire.EDENoReachableAuthority
 	}
-	return &Error{Name: name, Code: code, Reason: "work limit: " + l.String(), Local: l == limit.ZoneSeats, spent: l == limit.Exchanges || l == limit.Octets}
+	proofs := l == limit.Proofs || l == limit.ZoneProofs
+	return &Error{Name: name, Code: code, Reason: "work limit: " + l.String(), Local: proofs || l == limit.ZoneSeats,
+		spent: proofs || l == limit.Exchanges || l == limit.Octets}
 }
 
 // touch counts that l ended something.

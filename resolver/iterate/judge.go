@@ -69,7 +69,9 @@ func (t *task) explain(ctx context.Context, err error) error {
 	var e *Error
 	switch {
 	case errors.Is(err, trust.ErrBusy):
-		return &Error{Name: t.q.Name, Code: wire.EDEOther, Reason: "too many signatures to verify", Local: true, spent: true}
+		return t.strike(limit.Proofs, t.q.Name)
+	case errors.Is(err, trust.ErrShare):
+		return t.strike(limit.ZoneProofs, t.q.Name)
 	case errors.As(err, &link) && errors.As(err, &e):
 		if e.Bogus || !e.lasting || ctx.Err() != nil {
 			return e

@@ -63,6 +63,8 @@ const (
 	Referrals
 	Faults
 	ZoneSeats
+	Proofs
+	ZoneProofs
 	Count // how many there are
 )
 
@@ -70,6 +72,7 @@ const (
 var names = [Count]string{
 	"exchanges", "exchanges per name", "octets received", "aliases", "alias loop", "nesting",
 	"cyclic delegation", "server lookups", "referrals", "faults", "questions at one zone",
+	"proofs that wait", "proofs of one zone",
 }
 
 // String returns the limit's name.

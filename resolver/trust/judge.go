@@ -120,7 +120,7 @@ func (j *Judge) verify(ctx context.Context, name string, f *Finding,
 		return proof, nil
 	}
 	proof.zone = zone.Name
-	proof.Proof, err = j.compute(ctx, func() (reply.Proof, error) { return prove(zone.Keys) })
+	proof.Proof, err = j.compute(ctx, zone, func() (reply.Proof, error) { return prove(zone.Keys) })
 	switch why, lacking := lacks(err); {
 	case lacking:
 		f.lower(why)
@@ -177,7 +177,7 @@ func (j *Judge) below(z *Zone, v *reply.Verdict, at time.Time) *Zone {
 // proves the DS, or that there are none.
 func (j *Judge) readDS(ctx context.Context, parent *Zone, child string, v *reply.Verdict) (*Zone, error) {
 	var ds []*dns.DS
-	proof, err := j.compute(ctx, func() (proof reply.Proof, err error) {
+	proof, err := j.compute(ctx, parent, func() (proof reply.Proof, err error) {
 		ds, proof, err = v.ReadDS(child, parent.Keys, j.Chain.signingTime(), j.Work)
 		return proof, err
 	})
@@ -191,10 +191,10 @@ func (j *Judge) readDS(ctx context.Context, parent *Zone, child string, v *reply
 	return j.Chain.delegated(child, ds, clock.Now(), proof.TTL), nil
 }
 
-// compute computes a proof at the bench.
-func (j *Judge) compute(ctx context.Context, prove func() (reply.Proof, error)) (proof reply.Proof, err error) {
+// compute computes a proof of what a zone has signed, at the bench.
+func (j *Judge) compute(ctx context.Context, z *Zone, prove func() (reply.Proof, error)) (proof reply.Proof, err error) {
 	j.Chain.proofs.Add(1)
-	if full := j.Chain.bench.do(ctx, func() { proof, err = prove() }); full != nil {
+	if full := j.Chain.bench.do(ctx, z.Name, func() { proof, err = prove() }); full != nil {
 		return proof, full
 	}
 	return proof, err

@@ -16,6 +16,7 @@ package trust
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -119,7 +120,7 @@ type fact struct {
 func New(o Options) (*Chain, error) {
 	c := &Chain{
 		exceptions: make(map[string]Exception),
-		rules:      o.Rules, time: o.Time, bench: newBench(), denials: o.Denials,
+		rules:      o.Rules, time: o.Time, bench: newBench(max(1, runtime.GOMAXPROCS(0)-1)), denials: o.Denials,
 	}
 	all := make(anchors)
 	for _, ds := range o.Anchors {

@@ -1,12 +1,7 @@
 package trust
 
 import (
-	"context"
-	"errors"
-	"runtime"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"proxima/resolver/dnssec"
@@ -84,68 +79,4 @@ func TestTowards(t *testing.T) {
 			t.Errorf("towards(%s, %s) = %s, want %s", tt.zone, tt.name, got, tt.want)
 		}
 	}
-}
-
-func TestBench_leavesAProcessor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench()
-		var mu sync.Mutex
-		working, most := 0, 0
-		var all sync.WaitGroup
-		for range 20 {
-			all.Go(func() {
-				err := b.do(t.Context(), func() {
-					mu.Lock()
-					working++
-					most = max(most, working)
-					mu.Unlock()
-					time.Sleep(time.Millisecond)
-					mu.Lock()
-					working--
-					mu.Unlock()
-				})
-				if err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-		if want := max(1, runtime.GOMAXPROCS(0)-1); most != want {
-			t.Errorf("%d work at once, want %d", most, want)
-		}
-	})
-}
-
-func TestBench_refusesWhatItCannotDo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench()
-		release := make(chan struct{})
-		var all sync.WaitGroup
-		for range cap(b.seats) + maxQueue {
-			all.Go(func() { _ = b.do(t.Context(), func() { <-release }) })
-		}
-		synctest.Wait()
-		if err := b.do(t.Context(), func() {}); !errors.Is(err, ErrBusy) {
-			t.Errorf("with a full queue: %v", err)
-		}
-		close(release)
-		all.Wait()
-		if err := b.do(t.Context(), func() {}); err != nil {
-			t.Errorf("with an empty one: %v", err)
-		}
-	})
-}
-
-func TestBench_waitsNoLongerThanAllowed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench()
-		for range cap(b.seats) {
-			b.seats <- struct{}{}
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := b.do(ctx, func() { t.Error("worked without a seat") }); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("error %v", err)
-		}
-	})
 }

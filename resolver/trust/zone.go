@@ -79,7 +79,7 @@ func (j *Judge) readCut(ctx context.Context, parent *Zone, q dns.Question, v *re
 		return fact{}, err
 	}
 	// No zone begins there if it is proven that there is no cut.
-	proof, err := j.compute(ctx, func() (reply.Proof, error) {
+	proof, err := j.compute(ctx, parent, func() (reply.Proof, error) {
 		at := j.Chain.signingTime()
 		if parts := v.Parts(); v.Kind == reply.Alias && len(parts) > 0 {
 			return parts[0].Verify(parent.Keys, v.Proofs(), at, j.Work)
@@ -132,7 +132,7 @@ func (j *Judge) askKeys(ctx context.Context, z *Zone) (*Zone, error) {
 	keyed, life := *z, unjudgedLife
 	q := dns.Question{Name: z.Name, Qtype: dns.TypeDNSKEY, Qclass: dns.ClassINET}
 	err := j.Ask(ctx, q, func(ctx context.Context, v *reply.Verdict) error {
-		_, err := j.compute(ctx, func() (_ reply.Proof, err error) {
+		_, err := j.compute(ctx, z, func() (_ reply.Proof, err error) {
 			keyed.Keys, err = dnssec.TrustKeys(z.Name, z.DS, v.Keys(), at, j.Work)
 			return reply.Proof{}, err
 		})
