@@ -232,18 +232,24 @@ func TestWork_paysForWhatIsHashed(t *testing.T) {
 	}
 }
 
-// A chain of six P-384 zones below an RSA root is what genuine zones may cost.
-func TestWork_isEnoughForSixZonesOfP384(t *testing.T) {
+// A chain of ten P-384 zones below an RSA root, of which the last denies a name
+// by NSEC3, is what genuine zones may cost.
+func TestWork_isEnoughForTenZonesOfP384(t *testing.T) {
+	const zones = 10
 	w := NewWork(Rules{})
 	parent := mustSigner(t, ".", dns.RSASHA256, 2048)
 	ds := []*dns.DS{parent.ds(dns.SHA256)}
 	zone := ""
-	for depth := range 7 {
+	for depth := range zones + 1 {
 		set := RRset{RRs: []dns.RR{parent.DNSKEY}}
 		set.Sigs = []*dns.RRSIG{parent.sign(t, set.RRs, nil)}
 		k, err := TrustKeys(parent.Hdr.Name, ds, set, today, w)
 		if err != nil {
 			t.Fatalf("zone %d: %v", depth, err)
+		}
+		if depth == zones {
+			mustDeny(t, parent, k, w)
+			break
 		}
 		zone = fmt.Sprintf("z%d.%s", depth, zone)
 		child := mustSigner(t, zone, dns.ECDSAP384SHA384, 384)
@@ -252,6 +258,28 @@ func TestWork_isEnoughForSixZonesOfP384(t *testing.T) {
 			t.Fatalf("zone %d: %v", depth, err)
 		}
 		parent = child
+	}
+}
+
+// mustDeny proves a name of the signer's zone not to exist, by three NSEC3 and
+// with the SOA, and wants enough to be left for what a roll of keys may add.
+func mustDeny(t *testing.T, s signer, k Keys, w *Work) {
+	t.Helper()
+	zone := s.Hdr.Name
+	soa := s.set(t, mustRecords(t, zone+" 300 IN SOA ns. host. 1 2 3 4 5"), nil)
+	var denial []RRset
+	for _, words := range []string{"match " + zone + " NS SOA", "cover no." + zone, "cover *." + zone} {
+		denial = append(denial, s.set(t, []dns.RR{mustNSEC3(t, zone, words, parameters{})}, nil))
+	}
+	if err := verify(soa, k, w); err != nil {
+		t.Fatal(err)
+	}
+	q := dns.Question{Name: "no." + zone, Qtype: dns.TypeA, Qclass: dns.ClassINET}
+	if d, err := ProveAbsent(q, dns.RcodeNameError, denial, k, today, w); d.Status != Secure {
+		t.Errorf("%v: %v", d.Status, err)
+	}
+	if left, want := w.units.left.Load(), int64(3*priceP384); left < want {
+		t.Errorf("%d tenths of a unit are left, want %d for a roll or a retry", left, want)
 	}
 }
 
