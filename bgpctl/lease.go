@@ -11,7 +11,7 @@ import (
 
 // ProtocolVersion is the version of Lease and Reply. A field may be added to
 // either without a new version; the meaning of one may not change without it.
-const ProtocolVersion = 1
+const ProtocolVersion = 2
 
 // MaxDatagram bounds a Lease or a Reply, in octets: MaxPrefixes of the longest
 // form, twice the longest reason and the rest fit. A longer one is garbage.
@@ -49,18 +49,65 @@ func (w *Wish) UnmarshalText(text []byte) error {
 	return err
 }
 
-// A State is what the sidecar does with the announcement. The sidecar's step
-// has the picture.
+// A Class is the kind of a fault, which decides the verb: only a fault of this
+// node alone may take its route away.
+type Class uint8
+
+const (
+	Sound     Class = iota // no fault
+	HardLocal              // the node cannot answer
+	SoftLocal              // the node answers worse than others would
+	Upstream               // the Internet behind the node is out of reach
+	Shared                 // every node may have it: data that all of them read
+)
+
+var classes = [...]string{Sound: "sound", HardLocal: "hard-local", SoftLocal: "soft-local", Upstream: "upstream", Shared: "shared"}
+
+// String returns the class as it stands in a datagram.
+func (c Class) String() string { return nameOf(classes[:], int(c)) }
+
+// MarshalText is String, for encoding/json.
+func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText accepts the names of the classes.
+func (c *Class) UnmarshalText(text []byte) error {
+	n, err := indexOf(classes[:], string(text))
+	*c = Class(n)
+	return err
+}
+
+// A State is what the sidecar does with the announcement. Package
+// sidecar/state has the picture.
 type State uint8
 
 const (
-	Withdrawn State = iota // nothing is announced
-	Warmup                 // nothing is announced yet: leases are watched for a while
-	Announced              // announced with the attributes of every day
-	Draining               // announced with attributes that send traffic elsewhere
+	Init        State = iota // nothing is announced: no lease has come yet
+	Warmup                   // nothing is announced yet: leases are watched for a while
+	Announced                // announced with the attributes of every day
+	Degraded                 // announced with attributes that send traffic elsewhere
+	Held                     // the same, and it would be withdrawn if another node were known to announce
+	Draining                 // the same, until the traffic has gone
+	Withdrawn                // nothing is announced
+	Maintenance              // nothing is announced until an operator says so
+	Frozen                   // what was announced stays so until an operator says so
 )
 
-var states = [...]string{Withdrawn: "WITHDRAWN", Warmup: "WARMUP", Announced: "ANNOUNCED", Draining: "DRAINING"}
+var states = [...]string{
+	Init: "INIT", Warmup: "WARMUP", Announced: "ANNOUNCED", Degraded: "DEGRADED", Held: "HELD", Draining: "DRAINING",
+	Withdrawn: "WITHDRAWN", Maintenance: "MAINTENANCE", Frozen: "FROZEN",
+}
+
+// StateCount is how many states there are.
+const StateCount = int(Frozen) + 1
+
+// States lists all states in their order.
+func States() []State {
+	all := make([]State, StateCount)
+	for i := range all {
+		all[i] = State(i)
+	}
+	return all
+}
 
 // String returns the state as it stands in a datagram.
 func (s State) String() string { return nameOf(states[:], int(s)) }
@@ -68,7 +115,7 @@ func (s State) String() string { return nameOf(states[:], int(s)) }
 // MarshalText is String, for encoding/json.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText accepts the names of the four states.
+// UnmarshalText accepts the names of the states.
 func (s *State) UnmarshalText(text []byte) error {
 	n, err := indexOf(states[:], string(text))
 	*s = State(n)
@@ -103,7 +150,9 @@ type Lease struct {
 	TTL      int64          `json:"ttl_ms"`
 	Wish     Wish           `json:"wish"`
 	Check    string         `json:"check,omitempty"` // as Wanted.Check
+	Class    Class          `json:"class"`           // of the check's fault
 	Reason   string         `json:"reason,omitempty"`
+	Answers  bool           `json:"answers"` // as Wanted.Answers
 	Prefixes []netip.Prefix `json:"prefixes"`
 	Queries  uint64         `json:"queries"`
 }
@@ -122,9 +171,15 @@ type Reply struct {
 	Error      string         `json:"error,omitempty"`       // also the speaker's, of a lease that counts
 }
 
-// Gone reports that nothing is announced: the state is WITHDRAWN and the
+// Gone reports that nothing is announced: the state stands for nothing and the
 // speaker has confirmed it.
-func (r Reply) Gone() bool { return r.State == Withdrawn && len(r.Announced) == 0 }
+func (r Reply) Gone() bool {
+	switch r.State {
+	case Init, Warmup, Withdrawn, Maintenance:
+		return len(r.Announced) == 0
+	}
+	return false
+}
 
 // Encode returns the datagram of l. Texts that are too long are cut.
 func (l Lease) Encode() ([]byte, error) {

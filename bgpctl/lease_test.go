@@ -76,7 +76,7 @@ func TestParseLease_refuses(t *testing.T) {
 	}{
 		{"nothing", ""},
 		{"noise", "\x00\x01\x02"},
-		{"a version of the future", `{"v":2,"wish":"up"}`},
+		{"a version of the future", `{"v":99,"wish":"up"}`},
 		{"no version", `{"wish":"up"}`},
 		{"a wish it does not know", `{"v":1,"wish":"sideways"}`},
 		{"a prefix that is none", `{"v":1,"wish":"up","prefixes":["198.51.100.0"]}`},

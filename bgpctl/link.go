@@ -11,8 +11,10 @@ import (
 type Wanted struct {
 	Wish     Wish
 	Prefixes []netip.Prefix
-	Check    string // name of the check that caused the wish Down; empty if none did, as on a clean stop
+	Check    string // name of the check that caused the wish or the class; empty if none did, as on a clean stop
+	Class    Class  // of that check's fault; with the wish Up, why the announcement should be degraded
 	Reason   string // for the log
+	Answers  bool   // the node answers what it has in the cache, whatever else it fails at
 	Queries  uint64 // asked on the service addresses so far: lets the sidecar see a drain go quiet
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,7 +15,10 @@ type Sidecar struct {
 	GoBGP    GoBGP
 	Groups   []Group
 	Warmup   Warmup
+	Degrade  Degrade
 	HoldDown HoldDown
+	Damping  Damping
+	Guard    Guard
 	Drain    Drain
 	Admin    Admin
 	Log      Log
@@ -74,13 +78,32 @@ type LargeCommunity struct {
 
 // Warmup is what must happen before the first announcement.
 type Warmup struct {
-	Min  time.Duration
-	Rise int // good checks in a row
+	Min    time.Duration
+	Rise   int           // good checks in a row
+	Jitter time.Duration // at most so much longer, by chance
+}
+
+// Degrade is how long degraded attributes stay.
+type Degrade struct {
+	Dwell time.Duration // at least
+	Rise  int           // good checks in a row
 }
 
 // HoldDown is how long a prefix stays withdrawn after a failed check.
 type HoldDown struct {
 	Base, Max time.Duration
+	Jitter    float64 // part of it by which it is longer or shorter, by chance
+}
+
+// Damping bounds how often announcements change, as routers' would, RFC 2439.
+type Damping struct {
+	HalfLife time.Duration
+	Limit    float64 // of the figure of merit; 0 = no damping
+}
+
+// Guard is when a failed check may withdraw.
+type Guard struct {
+	OnUnknown string // hold or withdraw, where nothing is known of other nodes
 }
 
 // Drain is how long a leaving node waits for its traffic to move.
@@ -118,8 +141,11 @@ func ParseSidecar(file string, text []byte) (*Sidecar, error) {
 		Socket:   "/run/proxima/bgp.sock",
 		Speaker:  "gobgp",
 		GoBGP:    GoBGP{HoldTime: 9 * time.Second},
-		Warmup:   Warmup{Min: 5 * time.Second, Rise: 10},
-		HoldDown: HoldDown{Base: 60 * time.Second, Max: time.Hour},
+		Warmup:   Warmup{Min: 5 * time.Second, Rise: 10, Jitter: 5 * time.Second},
+		Degrade:  Degrade{Dwell: 60 * time.Second, Rise: 30},
+		HoldDown: HoldDown{Base: 60 * time.Second, Max: time.Hour, Jitter: 0.2},
+		Damping:  Damping{HalfLife: 15 * time.Minute, Limit: 2500},
+		Guard:    Guard{OnUnknown: "withdraw"},
 		Drain:    Drain{Wait: 120 * time.Second, Quiet: 20 * time.Second},
 		Admin:    Admin{Listen: netip.MustParseAddrPort("127.0.0.1:9154")},
 		Log:      Log{Level: "info"},
@@ -147,10 +173,19 @@ func (s *Sidecar) fields() []field {
 		sections("groups", &s.Groups, maxGroups, group, (*Group).fields),
 		section("warmup",
 			one("min", &s.Warmup.Min, duration(0, time.Hour)),
-			one("rise", &s.Warmup.Rise, number[int](1, 1000))),
+			one("rise", &s.Warmup.Rise, number[int](1, 1000)),
+			one("jitter", &s.Warmup.Jitter, duration(0, time.Hour))),
+		section("degrade",
+			one("dwell", &s.Degrade.Dwell, duration(0, 24*time.Hour)),
+			one("rise", &s.Degrade.Rise, number[int](1, 1000))),
 		section("hold_down",
 			one("base", &s.HoldDown.Base, duration(0, 24*time.Hour)),
-			one("max", &s.HoldDown.Max, duration(0, 24*time.Hour))),
+			one("max", &s.HoldDown.Max, duration(0, 24*time.Hour)),
+			one("jitter", &s.HoldDown.Jitter, fraction)),
+		section("damping",
+			one("half_life", &s.Damping.HalfLife, duration(time.Second, 24*time.Hour)),
+			one("limit", &s.Damping.Limit, merit)),
+		section("guard", one("on_unknown", &s.Guard.OnUnknown, choice("hold", "withdraw"))),
 		section("drain",
 			one("wait", &s.Drain.Wait, duration(0, time.Hour)),
 			one("quiet", &s.Drain.Quiet, duration(0, time.Hour))),
@@ -263,6 +298,24 @@ func numbers(text string, n, bits int) ([]uint32, bool) {
 	}
 	return values, true
 }
+
+// merit also refuses what would leave no room for a single announcement.
+var merit = kind[float64]{"0, or 1500 to 20000", "", func(text string) (float64, string) {
+	n, ok := decimal(text, 32)
+	if !ok || n != 0 && (n < 1500 || n > 20000) {
+		return 0, refused
+	}
+	return float64(n), ""
+}}
+
+// fraction reads a part of a whole.
+var fraction = kind[float64]{"0 to 1, like 0.2", "", func(text string) (float64, string) {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n >= 0 && n <= 1) {
+		return 0, refused
+	}
+	return n, ""
+}}
 
 // check applies the rules between keys. Values that were faulty by themselves
 // are zero here and match no rule.

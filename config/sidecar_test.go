@@ -43,8 +43,11 @@ groups:
     prepend: 1
     degraded: {communities: [], prepend: 3}
     internal: true
-warmup: {min: 1s, rise: 2}
-hold_down: {base: 3s, max: 4s}
+warmup: {min: 1s, rise: 2, jitter: 0s}
+degrade: {dwell: 5s, rise: 6}
+hold_down: {base: 3s, max: 4s, jitter: 0.5}
+damping: {half_life: 1m, limit: 0}
+guard: {on_unknown: hold}
 drain: {wait: 6s, quiet: 5s}
 admin: {listen: ""}
 log: {level: warn}
@@ -62,7 +65,8 @@ log: {level: warn}
 			Communities: []Community{64511<<16 | 100}, LargeCommunities: []LargeCommunity{{64511, 1, 4294967295}},
 			MED: 7, Prepend: 1, Degraded: Degraded{Prepend: 3}, Internal: true,
 		}},
-		Warmup: Warmup{time.Second, 2}, HoldDown: HoldDown{3 * time.Second, 4 * time.Second},
+		Warmup: Warmup{time.Second, 2, 0}, Degrade: Degrade{5 * time.Second, 6}, HoldDown: HoldDown{3 * time.Second, 4 * time.Second, 0.5},
+		Damping: Damping{time.Minute, 0}, Guard: Guard{"hold"},
 		Drain: Drain{6 * time.Second, 5 * time.Second}, Log: Log{Level: "warn"},
 	}
 	if !reflect.DeepEqual(got, want) {

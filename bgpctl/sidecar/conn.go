@@ -143,7 +143,7 @@ func (s *Sidecar) send(m message) bool {
 
 // reply answers the lease of m; refused says why it does not count, or nil.
 func (s *Sidecar) reply(m message, refused error) {
-	r := bgpctl.Reply{Seq: m.lease.Seq, State: s.a.state, Since: s.since(s.now()), Reason: s.a.reason, Announced: s.announced()}
+	r := bgpctl.Reply{Seq: m.lease.Seq, State: s.a.State, Since: s.since(s.now()), Reason: s.a.Reason, Announced: s.announced()}
 	r.SessionsUp, r.Sessions = s.o.Sessions()
 	switch {
 	case refused != nil:

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-
-	"proxima/bgpctl"
 )
 
 // A Route is a prefix as it is announced to every peer.
@@ -39,7 +37,7 @@ type Group struct {
 	LargeCommunities []LargeCommunity
 	MED              uint32
 	Prepend          int
-	Degraded         Degraded // on top of these, while draining
+	Degraded         Degraded // on top of these, while the node is degraded, held or drains
 	Internal         bool     // may be longer than /24 and /48
 }
 
@@ -98,8 +96,9 @@ func (g Group) check() error {
 	return nil
 }
 
-// route returns p, one of the group's prefixes, as it is announced in state.
-func (g Group) route(p netip.Prefix, state bgpctl.State) Route {
+// route returns p, one of the group's prefixes, as it is announced; low is with
+// the degraded attributes.
+func (g Group) route(p netip.Prefix, low bool) Route {
 	r := Route{
 		Prefix:           p,
 		NextHop:          g.NextHop.IPv4,
@@ -111,7 +110,7 @@ func (g Group) route(p netip.Prefix, state bgpctl.State) Route {
 	if p.Addr().Is6() {
 		r.NextHop = g.NextHop.IPv6
 	}
-	if state == bgpctl.Draining {
+	if low {
 		r.Communities = append(r.Communities, g.Degraded.Communities...)
 		r.Prepend += g.Degraded.Prepend
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"proxima/bgpctl"
+	"proxima/bgpctl/sidecar/state"
 )
 
 // A Speaker makes the routes it is given the only ones announced. It compares
@@ -28,7 +30,7 @@ type Speaker interface {
 type Options struct {
 	Path     string  // of the socket; root and this process's user may connect
 	Groups   []Group // at least one
-	Rules    Rules
+	Rules    state.Rules
 	Speaker  Speaker              // the caller closes it after Serve
 	Sessions func() (up, all int) // of the speaker; must not wait. nil = it cannot tell
 	Log      *zap.Logger          // nil = none
@@ -69,7 +71,7 @@ type Sidecar struct {
 	conns map[*conn]bool
 
 	// Owned by Serve.
-	a       announcement
+	a       state.Announcement
 	holder  *conn          // nil = nobody
 	process process        // that sent the last good lease
 	wanted  []netip.Prefix // of the last good lease
@@ -116,7 +118,7 @@ func Listen(o Options) (*Sidecar, error) {
 		messages: make(chan message),
 		done:     make(chan struct{}),
 		conns:    make(map[*conn]bool),
-		a:        announcement{reason: "started"},
+		a:        state.Announcement{Reason: "started"},
 	}
 	s.publish(s.now())
 	return s, nil
@@ -135,7 +137,7 @@ func (s *Sidecar) Serve(ctx context.Context) error {
 		case <-ctx.Done():
 			return s.withdraw()
 		case <-ticker.C:
-			err = s.advance(event{kind: tick}, s.now())
+			err = s.advance(state.Event{Kind: state.Tick}, s.now())
 		case m := <-s.messages:
 			err = s.take(m)
 		}
@@ -165,10 +167,10 @@ func (s *Sidecar) close() {
 
 // withdraw is the end of Serve.
 func (s *Sidecar) withdraw() error {
-	if s.a.state != bgpctl.Withdrawn {
+	if s.a.Announces() {
 		s.log.Info("announcement withdrawn", zap.String("reason", "the sidecar stops"))
 	}
-	s.a = announcement{since: s.now(), reason: "the sidecar stops"}
+	s.a = state.Announcement{Since: s.now(), Reason: "the sidecar stops"}
 	err := s.set(nil)
 	s.publish(s.now())
 	return err
@@ -179,7 +181,7 @@ func (s *Sidecar) take(m message) error {
 	switch {
 	case m.err != nil && m.conn == s.holder:
 		s.holder = nil
-		return s.advance(event{kind: gone, reason: m.err.Error()}, m.at)
+		return s.advance(state.Event{Kind: state.Gone, Reason: m.err.Error()}, m.at)
 	case m.err != nil:
 		return nil
 	}
@@ -199,9 +201,9 @@ func (s *Sidecar) take(m message) error {
 	s.process = m.process()
 	s.wanted = m.lease.Prefixes
 	ttl := time.Duration(min(max(m.lease.TTL, bgpctl.MinLease.Milliseconds()), bgpctl.MaxLease.Milliseconds())) * time.Millisecond
-	err := s.advance(event{
-		kind: leased, ttl: ttl, wish: m.lease.Wish,
-		check: m.lease.Check, reason: m.lease.Reason, queries: m.lease.Queries,
+	err := s.advance(state.Event{
+		Kind: state.Leased, TTL: ttl, Wish: m.lease.Wish, Check: m.lease.Check, Class: m.lease.Class,
+		Reason: m.lease.Reason, Answers: m.lease.Answers, Queries: m.lease.Queries,
 	}, m.at)
 	s.reply(m, nil)
 	return err
@@ -209,7 +211,7 @@ func (s *Sidecar) take(m message) error {
 
 // refusal says why a lease does not count, or nil.
 func (s *Sidecar) refusal(m message) error {
-	if s.holder != nil && s.holder != m.conn && m.at < s.a.expires {
+	if s.holder != nil && s.holder != m.conn && m.at < s.a.Expires {
 		return fmt.Errorf("process %d holds the lease", s.holder.cred.Pid)
 	}
 	p := m.process()
@@ -239,14 +241,15 @@ func (s *Sidecar) adopt(m message) {
 
 // advance lets e happen, tells of a change of state, and brings the speaker in
 // line.
-func (s *Sidecar) advance(e event, at time.Duration) error {
+func (s *Sidecar) advance(e state.Event, at time.Duration) error {
 	before := s.a
-	s.a = step(before, e, at, s.o.Rules)
-	if s.a.state != before.state {
-		s.counters.transitions[s.a.state].Add(1)
+	e.Chance = rand.Float64()
+	s.a = state.Step(before, e, at, s.o.Rules)
+	if s.a.State != before.State {
+		s.counters.transitions[s.a.State].Add(1)
 		s.tell()
 	}
-	if before.expires != 0 && at >= before.expires {
+	if before.Expires != 0 && at >= before.Expires {
 		s.counters.expired.Add(1)
 	}
 	want := s.want()
@@ -259,36 +262,47 @@ func (s *Sidecar) advance(e event, at time.Duration) error {
 	return s.set(want)
 }
 
-// tell logs the state that was entered.
+// tell logs the state that was entered, with the check that caused it and the
+// class of its fault. What nobody asked for is a warning.
 func (s *Sidecar) tell() {
-	fields := []zap.Field{zap.String("reason", s.a.reason)}
-	if s.a.check != "" {
-		fields = append(fields, zap.String("check", s.a.check))
+	fields := []zap.Field{zap.Stringer("state", s.a.State), zap.String("reason", s.a.Reason)}
+	if s.a.Check != "" {
+		fields = append(fields, zap.String("check", s.a.Check), zap.Stringer("class", s.a.Class))
 	}
-	asked := s.a.expires != 0 && s.a.check == "" // by a node that is well
-	switch {
-	case s.a.state == bgpctl.Withdrawn && asked:
+	asked := s.a.Expires != 0 && s.a.Check == "" // by a node that is well
+	switch s.a.State {
+	case bgpctl.Withdrawn:
+		if asked {
+			s.log.Info("announcement withdrawn", fields...)
+		} else {
+			s.log.Warn("announcement withdrawn", fields...)
+		}
+	case bgpctl.Maintenance:
 		s.log.Info("announcement withdrawn", fields...)
-	case s.a.state == bgpctl.Withdrawn:
-		s.log.Warn("announcement withdrawn", fields...)
-	case s.a.state == bgpctl.Warmup:
+	case bgpctl.Warmup:
 		s.log.Info("warm-up begun", fields...)
-	case s.a.state == bgpctl.Announced:
+	case bgpctl.Announced:
 		s.log.Info("announcement made", append(fields, zap.Stringers("prefixes", s.wanted))...)
-	case s.a.state == bgpctl.Draining:
+	case bgpctl.Degraded:
+		s.log.Warn("announcement degraded", fields...)
+	case bgpctl.Held:
+		s.log.Error("announcement held: a check wants it withdrawn", fields...)
+	case bgpctl.Draining:
 		s.log.Info("drain begun", fields...)
+	case bgpctl.Frozen:
+		s.log.Warn("announcement frozen", fields...)
 	}
 }
 
 // want returns the routes that the state stands for, in the order of their
 // prefixes.
 func (s *Sidecar) want() []Route {
-	if s.a.state != bgpctl.Announced && s.a.state != bgpctl.Draining {
+	if !s.a.Announces() {
 		return nil
 	}
 	routes := make([]Route, 0, len(s.wanted))
 	for _, p := range s.wanted {
-		routes = append(routes, s.owners[p].route(p, s.a.state))
+		routes = append(routes, s.owners[p].route(p, s.a.Low))
 	}
 	slices.SortFunc(routes, func(x, y Route) int { return x.Prefix.Compare(y.Prefix) })
 	return slices.CompactFunc(routes, Route.Equal)

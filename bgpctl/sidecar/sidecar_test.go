@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"proxima/bgpctl"
+	"proxima/bgpctl/sidecar/state"
 )
 
 var (
@@ -91,7 +92,11 @@ func none(routes []Route) bool { return len(routes) == 0 }
 func both(routes []Route) bool { return len(routes) == 2 }
 
 // atOnce are rules without waiting.
-var atOnce = Rules{Warmup: Warmup{Rise: 1}, Drain: Drain{Wait: time.Hour}}
+var atOnce = state.Rules{
+	Warmup: state.Warmup{Rise: 1},
+	Drain:  state.Drain{Wait: time.Hour},
+	Guard:  state.Guard{Trusting: true},
+}
 
 func testOptions(t testing.TB, r *recorder) Options {
 	t.Helper()
@@ -252,7 +257,7 @@ func TestSidecar_ends_a_connection_that_talks_nonsense(t *testing.T) {
 		datagram string
 	}{
 		{"noise", "\x17\x03\x03"},
-		{"an unknown version", `{"v":2,"seq":2,"wish":"up"}`},
+		{"an unknown version", `{"v":99,"seq":2,"wish":"up"}`},
 		{"a datagram that is too long", strings.Repeat("a", bgpctl.MaxDatagram+1)},
 	}
 	for _, tt := range tests {

@@ -23,29 +23,29 @@ type Status struct {
 
 // Stats counts what the sidecar has done so far.
 type Stats struct {
-	Transitions   [4]uint64 // into each bgpctl.State
-	Expired       uint64    // leases that ran out
-	Refused       uint64    // leases that did not count
-	Rejected      uint64    // connections that were not let in
-	Garbage       uint64    // connections ended for what they sent
+	Transitions   [bgpctl.StateCount]uint64 // into each bgpctl.State
+	Expired       uint64                    // leases that ran out
+	Refused       uint64                    // leases that did not count
+	Rejected      uint64                    // connections that were not let in
+	Garbage       uint64                    // connections ended for what they sent
 	SpeakerErrors uint64
 }
 
 type counters struct {
-	transitions                                        [4]atomic.Uint64
+	transitions                                        [bgpctl.StateCount]atomic.Uint64
 	expired, refused, rejected, garbage, speakerErrors atomic.Uint64
 }
 
 // publish makes the status visible to other goroutines. Called by Serve.
 func (s *Sidecar) publish(at time.Duration) {
 	s.status.Store(&Status{
-		State:      s.a.state,
+		State:      s.a.State,
 		Since:      s.since(at),
-		Reason:     s.a.reason,
+		Reason:     s.a.Reason,
 		Announced:  s.announced(),
-		Leased:     s.a.expires > at,
+		Leased:     s.a.Expires > at,
 		LeaseAge:   s.leaseAge(at),
-		HoldDown:   max(s.a.holdDown-at, 0),
+		HoldDown:   max(s.a.HoldDown-at, 0),
 		SpeakerErr: s.failed,
 		At:         time.Now(),
 	})
@@ -53,14 +53,14 @@ func (s *Sidecar) publish(at time.Duration) {
 
 // since is when the state was entered, on the wall.
 func (s *Sidecar) since(at time.Duration) time.Time {
-	return time.Now().Add(s.a.since - at).Round(time.Millisecond)
+	return time.Now().Add(s.a.Since - at).Round(time.Millisecond)
 }
 
 func (s *Sidecar) leaseAge(at time.Duration) time.Duration {
-	if s.a.expires <= at {
+	if s.a.Expires <= at {
 		return 0
 	}
-	return max(at-s.a.traffic.at, 0)
+	return max(at-s.a.Renewed(), 0)
 }
 
 // announced are the prefixes that the speaker has confirmed.

@@ -143,7 +143,8 @@ groups:
     communities: ["64511:100"]
     large_communities: ["64511:1:2"]
     med: 7
-warmup: {min: 0s, rise: 1}
+warmup: {min: 0s, rise: 1, jitter: 0s}
+damping: {limit: 0}
 hold_down: {base: 1s, max: 1s}
 drain: {wait: 1h}
 admin: {listen: ""}

@@ -59,7 +59,7 @@ func newProgram(t *testing.T, speaker string, changes ...func(*exec.Cmd)) *proce
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	p := &process{socket: filepath.Join(dir, "run", "bgp.sock"), admin: freePort(t, "127.0.0.1"), ended: make(chan error, 1)}
 	file := filepath.Join(dir, "proxima-bgp.yaml")
-	text := fmt.Sprintf("%s\nsocket: %s\nadmin: {listen: %s}\ngroups: [{name: main, prefixes: [%s]}]\nwarmup: {min: 0s, rise: 1}\n",
+	text := fmt.Sprintf("%s\nsocket: %s\nadmin: {listen: %s}\ngroups: [{name: main, prefixes: [%s]}]\nwarmup: {min: 0s, rise: 1, jitter: 0s}\ndamping: {limit: 0}\n",
 		speaker, p.socket, p.admin, prefix)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"proxima/bgpctl/sidecar"
 	"proxima/bgpctl/sidecar/gobgp"
+	"proxima/bgpctl/sidecar/state"
 	"proxima/config"
 )
 
@@ -95,10 +96,13 @@ func sidecarOptions(c *config.Sidecar, speaker sidecar.Speaker, peers func() []g
 	}
 	return sidecar.Options{
 		Path: c.Socket, Groups: groups(c), Speaker: speaker, Sessions: sessions, Log: log,
-		Rules: sidecar.Rules{
-			Warmup:   sidecar.Warmup(c.Warmup),
-			HoldDown: sidecar.HoldDown(c.HoldDown),
-			Drain:    sidecar.Drain(c.Drain),
+		Rules: state.Rules{
+			Warmup:   state.Warmup(c.Warmup),
+			Degrade:  state.Degrade(c.Degrade),
+			HoldDown: state.HoldDown(c.HoldDown),
+			Damping:  state.Damping(c.Damping),
+			Drain:    state.Drain(c.Drain),
+			Guard:    state.Guard{Trusting: c.Guard.OnUnknown == "withdraw"},
 		},
 	}
 }

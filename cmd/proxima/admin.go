@@ -56,7 +56,7 @@ func readiness(s bgpctl.Status, announces bool) (text string, ready bool) {
 // announced reports whether somebody has heard of the announcement, as far as
 // the sidecar can tell.
 func announced(r bgpctl.Reply) bool {
-	return r.State == bgpctl.Announced && (r.Sessions == 0 || r.SessionsUp > 0)
+	return len(r.Announced) > 0 && r.State != bgpctl.Draining && (r.Sessions == 0 || r.SessionsUp > 0)
 }
 
 func sidecarLine(s bgpctl.Status) string {

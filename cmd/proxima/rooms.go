@@ -235,7 +235,6 @@ type keeperStats struct {
 
 func (d *daemon) keeperRoom() prometheus.Collector {
 	type stats = keeperStats
-	states := []bgpctl.State{bgpctl.Withdrawn, bgpctl.Warmup, bgpctl.Announced, bgpctl.Draining}
 	take := func() stats { return stats{d.keeper.Stats(), d.keeper.Status()} }
 	return room[stats]{take, []metric[stats]{
 		total("bgpctl_rounds", "Rounds of checks.", func(s stats) uint64 { return s.Rounds }),
@@ -246,7 +245,7 @@ func (d *daemon) keeperRoom() prometheus.Collector {
 		gauge("bgpctl_draining", "1 while the node takes its leave.", func(s stats) int { return truth(s.Draining) }),
 		gauge("bgpctl_announced_prefixes", "Prefixes that the sidecar announces.", func(s stats) int { return len(s.Sidecar.Announced) }),
 		gauges("bgpctl_state", "1 for the sidecar's state as last heard.", "state", func(s stats, emit emit) {
-			for _, state := range states {
+			for _, state := range bgpctl.States() {
 				emit(float64(truth(d.link != nil && s.Sidecar.State == state)), state.String())
 			}
 		}),

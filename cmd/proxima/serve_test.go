@@ -226,7 +226,8 @@ func TestReadiness(t *testing.T) {
 	up := bgpctl.Health{Up: true}
 	failed := []bgpctl.Result{{Name: "dns", Err: io.EOF}}
 	sessions := func(up, all int) bgpctl.Reply {
-		return bgpctl.Reply{State: bgpctl.Announced, Reason: "warmed up", SessionsUp: up, Sessions: all}
+		announced := []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+		return bgpctl.Reply{State: bgpctl.Announced, Reason: "warmed up", Announced: announced, SessionsUp: up, Sessions: all}
 	}
 	tests := []struct {
 		name      string
@@ -245,7 +246,7 @@ func TestReadiness(t *testing.T) {
 		{"the sidecar warms up", bgpctl.Status{Health: up, Sidecar: bgpctl.Reply{State: bgpctl.Warmup, Reason: "the checks pass"}}, true, false,
 			"sidecar: WARMUP, the checks pass"},
 		{"the sidecar is not there", bgpctl.Status{Health: up, LinkErr: io.ErrUnexpectedEOF}, true, false,
-			"sidecar: WITHDRAWN; unexpected EOF"},
+			"sidecar: INIT; unexpected EOF"},
 		{"the health is still down", bgpctl.Status{}, false, false, "the checks have not passed for long enough"},
 		{"a check fails", bgpctl.Status{Health: up, Checks: failed, Sidecar: sessions(2, 2)}, true, false,
 			"check dns: EOF\nsidecar: ANNOUNCED, warmed up; 2 of 2 BGP sessions up"},

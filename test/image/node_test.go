@@ -78,7 +78,8 @@ groups:
   - name: anycast
     prefixes: [198.51.100.0/24, "2001:db8:53::/48"]
     next_hop: {ipv4: {{index .Local 0}}, ipv6: "{{index .Local 1}}"}
-warmup: {min: 1s, rise: 3}
+warmup: {min: 1s, rise: 3, jitter: 0s}
+damping: {limit: 0}
 hold_down: {base: 1s, max: 1s}
 drain: {wait: 4s, quiet: 0s}
 `))

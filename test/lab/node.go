@@ -61,7 +61,8 @@ groups:
   - name: anycast
     prefixes: [{{range $i, $p := .Prefixes}}{{if $i}}, {{end}}"{{$p}}"{{end}}]
     next_hop: {ipv4: {{index .Sources 0}}, ipv6: "{{index .Sources 1}}"}
-warmup: {min: 1s, rise: 3}
+warmup: {min: 1s, rise: 3, jitter: 0s}
+damping: {limit: 0}
 hold_down: {base: 5s, max: 10s}
 drain: {wait: 3s, quiet: 2s}
 `))

@@ -15,6 +15,7 @@ import (
 	"proxima/bgpctl"
 	"proxima/bgpctl/check"
 	"proxima/bgpctl/sidecar"
+	"proxima/bgpctl/sidecar/state"
 	"proxima/cache"
 	"proxima/resolver"
 	"proxima/resolver/anchor"
@@ -70,10 +71,11 @@ func TestWedgedReader_losesItsRoute(t *testing.T) {
 	car, err := sidecar.Listen(sidecar.Options{
 		Path: path, Speaker: announced,
 		Groups: []sidecar.Group{{Name: "main", Prefixes: []netip.Prefix{prefix}}},
-		Rules: sidecar.Rules{
-			Warmup:   sidecar.Warmup{Min: time.Millisecond, Rise: 1},
-			HoldDown: sidecar.HoldDown{Base: 100 * time.Millisecond, Max: time.Second},
-			Drain:    sidecar.Drain{Wait: time.Second},
+		Rules: state.Rules{
+			Warmup:   state.Warmup{Min: time.Millisecond, Rise: 1},
+			HoldDown: state.HoldDown{Base: 100 * time.Millisecond, Max: time.Second},
+			Drain:    state.Drain{Wait: time.Second},
+			Guard:    state.Guard{Trusting: true},
 		},
 	})
 	if err != nil {
