@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"proxima/wire"
 )
 
@@ -92,6 +94,36 @@ func TestConn_answersAPipelineWhole(t *testing.T) {
 	if rest := closed(t, c); len(rest) > 0 {
 		t.Errorf("%d octets follow the last reply", len(rest))
 	}
+}
+
+// What a client sends in one segment and is known leaves in one: a write for
+// each reply would be a segment for each.
+func TestConn_repliesOfABatchLeaveInOneWrite(t *testing.T) {
+	const queries = 16
+	s := serve(t, Options{}, known)
+	c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0]).(*net.TCPConn)
+	var stream []byte
+	for id := range uint16(queries) {
+		stream = append(stream, framed(c, query(id, "now.example."))...)
+	}
+	if _, err := c.Write(stream); err != nil {
+		t.Fatal(err)
+	}
+	for id := range uint16(queries) {
+		if got := read(t, receive(t, c)).id; got != id {
+			t.Errorf("reply %d has ID %d", id, got)
+		}
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil || info.Data_segs_in != 1 {
+			t.Errorf("%d replies came in %d segments, %v; want 1", queries, info.Data_segs_in, err)
+		}
+	})
 }
 
 func TestConn_pausesReadingWhenPipelined(t *testing.T) {
