@@ -1,5 +1,7 @@
 package wire
 
+import "encoding/binary"
+
 // maxHops bounds the compression pointers of one name. 64, not configurable:
 // a genuine name has one or two, and 127 labels with a pointer after each one
 // are only ever seen in attacks (CVE-2024-8508).
@@ -65,10 +67,27 @@ func AppendName(dst, msg []byte, off int) (name []byte, next int, ok bool) {
 // AppendLower appends an uncompressed name with its letters in lower case.
 // Length octets are below the letters, so they need no care.
 func AppendLower(dst, name []byte) []byte {
-	for _, c := range name {
-		dst = append(dst, Lower(c))
+	start := len(dst)
+	dst = append(dst, name...)
+	rest := dst[start:]
+	for ; len(rest) >= 8; rest = rest[8:] {
+		binary.LittleEndian.PutUint64(rest, lower8(binary.LittleEndian.Uint64(rest)))
+	}
+	for i, c := range rest {
+		rest[i] = Lower(c)
 	}
 	return dst
+}
+
+// lower8 is Lower for the eight octets of a number at once. In each octet that
+// is below 0x80 a sum has the highest bit set if the octet is at least A, or
+// above Z; no sum reaches the next octet.
+func lower8(x uint64) uint64 {
+	const each = 0x0101010101010101
+	low := x &^ (0x80 * each)
+	fromA, aboveZ := low+(0x80-'A')*each, low+(0x80-'Z'-1)*each
+	letters := (fromA &^ aboveZ) &^ x & (0x80 * each)
+	return x | letters>>2 // 0x20 is what tells the cases apart
 }
 
 // Lower returns the octet c of a name in lower case. Only A to Z have another

@@ -54,9 +54,44 @@ func TestAppendName(t *testing.T) {
 	}
 }
 
+// Every octet at every place of eight, alone and among letters, as names are
+// lowered eight octets at a time.
 func TestAppendLower(t *testing.T) {
-	got := AppendLower([]byte("A"), []byte("\x04aZ[@\x00"))
-	if want := "A\x04az[@\x00"; string(got) != want {
-		t.Errorf("got %q, want %q", got, want)
+	for _, others := range []string{"\x00", "Z", "\xFF"} {
+		for length := range 18 {
+			for at := range length {
+				for c := range 256 {
+					name := []byte(strings.Repeat(others, length))
+					name[at] = byte(c)
+					want := []byte("A")
+					for _, c := range name {
+						want = append(want, Lower(c))
+					}
+					before := string(name)
+					if got := AppendLower([]byte("A"), name); string(got) != string(want) {
+						t.Fatalf("%q: got %q, want %q", name, got, want)
+					}
+					if string(name) != before {
+						t.Fatalf("%q became %q", before, name)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestLower(t *testing.T) {
+	for c, want := range map[byte]byte{'A': 'a', 'Z': 'z', 'a': 'a', 'z': 'z', '@': '@', '[': '[', 0: 0, 0xC1: 0xC1} {
+		if got := Lower(c); got != want {
+			t.Errorf("%q became %q, want %q", c, got, want)
+		}
+	}
+}
+
+func BenchmarkAppendLower(b *testing.B) {
+	name, dst := []byte("\x03WWW\x0Ainvestment\x07example\x03com\x00"), make([]byte, 0, MaxName)
+	b.ReportAllocs()
+	for b.Loop() {
+		AppendLower(dst, name)
 	}
 }
