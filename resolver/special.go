@@ -89,14 +89,19 @@ func (s *specialNames) put(name string, k kind) {
 	}
 }
 
+// lastOctets bounds the last label of a name, with its length and the root's: 65,
+// RFC 1035 section 2.3.4.
+const lastOctets = 1 + 63 + 1
+
 // find returns the kind of the deepest special name in which q's lies, and at
 // which octet of the name it begins.
 func (s *specialNames) find(q *wire.Query) (zone int, k kind) {
-	var space [wire.MaxName]byte
-	lower := wire.AppendLower(space[:0], q.Name)
-	if !s.tops[string(lower[lastLabel(lower):])] {
+	var top [lastOctets]byte
+	if !s.tops[string(wire.AppendLower(top[:0], q.Name[lastLabel(q.Name):]))] {
 		return 0, walked
 	}
+	var space [wire.MaxName]byte
+	lower := wire.AppendLower(space[:0], q.Name)
 	for lower[zone] != 0 {
 		if k, ok := s.kinds[string(lower[zone:])]; ok {
 			if k == empty && zone == 0 && q.Type == wire.TypeDS {
