@@ -52,9 +52,10 @@ func newMessages() *messages {
 	return m
 }
 
-// call makes one of the two system calls. The socket never blocks.
+// call makes one of the two system calls, which never waits, and so it is not
+// announced to the scheduler, see docs/adr/0017.
 func (m *messages) call(trap, fd uintptr) {
-	n, _, errno := unix.Syscall6(trap, fd, uintptr(unsafe.Pointer(&m.headers[0])), uintptr(m.count), 0, 0, 0)
+	n, _, errno := unix.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(&m.headers[0])), uintptr(m.count), 0, 0, 0)
 	m.errno = errno
 	if errno == 0 {
 		m.count = int(n)
