@@ -3,7 +3,6 @@ package cache
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 	"unsafe"
 
 	"proxima/wire"
@@ -21,14 +20,24 @@ const (
 	countsOctets = 6
 )
 
-// newBlock returns the head of a block for parts of so many octets. This and
-// octets are all that knows how a block lies in memory.
+// newBlock returns the head of a block for parts of so many octets. This, copyTo
+// and octets are all that knows how a block lies in memory.
 func newBlock(octets int) *Answer {
-	units := slices.Grow([]uint64(nil), (headOctets+octets+unitOctets-1)/unitOctets)
-	units = units[:cap(units)]
+	units := make([]uint64, (headOctets+octets+unitOctets-1)/unitOctets)
 	a := (*Answer)(unsafe.Pointer(unsafe.SliceData(units)))
 	a.units = uint16(len(units))
 	return a
+}
+
+// copyTo makes of so many units another block that says the same.
+func (a *Answer) copyTo(units []uint64) {
+	b := (*Answer)(unsafe.Pointer(unsafe.SliceData(units)))
+	b.at, b.life, b.stale = a.at, a.life, a.stale
+	b.claimed.Store(a.claimed.Load()) // by others, at any time
+	b.units, b.full, b.shared, b.tail = a.units, a.full, a.shared, a.tail
+	b.ttls, b.sharedTTLs, b.tailTTLs = a.ttls, a.sharedTTLs, a.tailTTLs
+	b.reason, b.name, b.security = a.reason, a.name, a.security
+	copy(b.octets(), a.octets())
 }
 
 // octets returns the parts behind the head, in this order, and what is spare:

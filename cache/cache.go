@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/bits"
+	"sync"
 	"sync/atomic"
 
 	"proxima/wire"
@@ -35,9 +36,9 @@ const (
 const maxAnswer = 16 << 10
 
 // octetsPerSlot is the memory for which the cache has one slot. Few answers take
-// less than 96 octets with their slot, and most 200 or more, so slots are spare
-// and memory is what runs out.
-const octetsPerSlot = 128
+// less than 112 octets with their slot and its share of holes, and most 200 or
+// more, so slots are spare and memory is what runs out.
+const octetsPerSlot = 112
 
 // probation is how many answers are looked at in vain for one that was never
 // used before used ones must make room. 16, not configurable: when all else is
@@ -59,14 +60,18 @@ type Options struct {
 // octets. Get takes no lock.
 type Cache struct {
 	// immutable after New
-	seed  maphash.Seed
-	sets  []set
-	past  ghosts
-	limit int64 // octets of all answers
+	seed   maphash.Seed
+	sets   []set
+	past   ghosts
+	memory int64 // octets, with the tables
+	limit  int64 // octets of all answers
+
+	mu     sync.Mutex // held by who stores or evicts, never by who reads
+	chunks chunks
 
 	octets    atomic.Int64 // of all answers, and of those about to be stored
 	entries   atomic.Int64
-	hand      atomic.Uint64 // the set that next makes room, modulo their number
+	hand      uint64 // the set that next makes room, modulo their number; guarded by mu
 	puts      atomic.Uint64
 	evictions atomic.Uint64
 	refused   atomic.Uint64
@@ -92,7 +97,8 @@ func New(o Options) (*Cache, error) {
 	}
 	sets := o.Memory / (octetsPerSlot * slotsPerSet)
 	c := &Cache{seed: maphash.MakeSeed(), sets: make([]set, sets), past: newGhosts(sets * slotsPerSet)}
-	c.limit = o.Memory - c.tables()
+	c.chunks.reserve(o.Memory - int64(len(c.sets))*setOctets - int64(len(c.past))*ghostOctets)
+	c.memory, c.limit = o.Memory, c.chunks.limit()
 	return c, nil
 }
 
@@ -104,46 +110,68 @@ func (c *Cache) Get(name []byte, typ, class uint16) *Answer {
 	}
 	var room [wire.MaxName + 4]byte
 	key := appendKey(room[:0], name, typ, class)
-	s, tag := c.place(key)
-	i, a := s.find(key, tag)
+	s, tag := c.home(key)
+	i, a := s.find(&c.chunks, key, tag)
 	if a != nil {
 		s.use(i)
 	}
 	return a
 }
 
-// Put stores an answer and forgets what was stored for the same question. An
-// answer that cannot be stored only makes forget.
+// Put stores a copy of an answer and forgets what was stored for the same
+// question. An answer that cannot be stored only makes forget.
 func (c *Cache) Put(a *Answer) {
 	c.puts.Add(1)
-	key := a.key()
-	s, tag := c.place(key)
+	s, tag := c.home(a.key())
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if a.life == 0 || a.Size() > maxAnswer {
 		c.refused.Add(1)
-		c.release(s.remove(key, tag))
+		if i, old := s.find(&c.chunks, a.key(), tag); old != nil {
+			c.release(s.clear(&c.chunks, i))
+		}
 		return
 	}
+	c.expect(a)
+	i, old := s.find(&c.chunks, a.key(), tag)
+	if old != nil {
+		c.release(old)
+		c.chunks.live[slot(s.slots[i].Load()).place().chunk()] -= old.units
+	} else {
+		var was rank
+		if i, was, _ = s.least(&c.chunks, a.at, empty); was != empty {
+			if was == inUse {
+				s.fade()
+			}
+			c.bury(s.clear(&c.chunks, i), was)
+		}
+	}
+	s.slots[i].Store(uint64(newSlot(tag, c.chunks.lay(a))))
+	if c.past.known(tag) {
+		s.use(i) // in use from the start
+	}
+}
+
+// expect makes room for an answer that is about to be laid.
+func (c *Cache) expect(a *Answer) {
 	c.octets.Add(int64(a.Size()))
 	c.entries.Add(1)
 	for c.octets.Load() > c.limit && c.makeRoom(a.at) {
 	}
-	if old, was := s.put(a, tag, c.past.known(tag)); was == empty {
-		c.release(old)
-	} else {
-		c.bury(old, was)
-	}
+	c.room(a)
 }
 
 // tables are the octets of what is not answers.
-func (c *Cache) tables() int64 { return int64(len(c.sets))*setOctets + int64(len(c.past))*ghostOctets }
+func (c *Cache) tables() int64 {
+	return int64(len(c.sets))*setOctets + int64(len(c.past))*ghostOctets + c.chunks.tables()
+}
 
 // Stats returns the numbers of this moment.
 func (c *Cache) Stats() Stats {
-	tables := c.tables()
 	return Stats{
 		Entries:   c.entries.Load(),
-		Bytes:     c.octets.Load() + tables,
-		Memory:    c.limit + tables,
+		Bytes:     c.chunks.octets() + c.tables(),
+		Memory:    c.memory,
 		Puts:      c.puts.Load(),
 		Evictions: c.evictions.Load(),
 		Refused:   c.refused.Load(),
@@ -162,8 +190,9 @@ func (c *Cache) makeRoom(now instant) bool {
 		case seen >= probation:
 			atMost = onceUsed
 		}
-		s := &c.sets[c.hand.Add(1)%uint64(len(c.sets))]
-		a, was, n := s.evict(now, atMost)
+		c.hand++
+		s := &c.sets[c.hand%uint64(len(c.sets))]
+		a, was, n := s.evict(&c.chunks, now, atMost)
 		if a != nil {
 			c.bury(a, was)
 			return true
@@ -186,14 +215,14 @@ func (c *Cache) release(a *Answer) {
 func (c *Cache) bury(a *Answer, was rank) {
 	c.evictions.Add(1)
 	if was == neverUsed {
-		_, tag := c.place(a.key())
+		_, tag := c.home(a.key())
 		c.past.note(tag)
 	}
 	c.release(a)
 }
 
-// place returns the set for a key, and the tag by which its slot is known.
-func (c *Cache) place(key []byte) (*set, uint32) {
+// home returns the set for a key, and the tag by which its slot is known.
+func (c *Cache) home(key []byte) (*set, uint32) {
 	h := maphash.Bytes(c.seed, key)
 	i, _ := bits.Mul64(h, uint64(len(c.sets)))
 	return &c.sets[i], uint32(h)

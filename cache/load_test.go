@@ -105,8 +105,8 @@ func (m *mix) answer(t testing.TB, i int, at time.Time) *Answer {
 // many octets is full.
 func asDaemon(t *testing.T, cache int64) {
 	t.Helper()
-	percent := 100 * max(cache/4, 128<<20) / cache
-	limit, grow := debug.SetMemoryLimit(cache+cache/4+256<<20), debug.SetGCPercent(int(percent))
+	garbage := max(cache/16, 48<<20)
+	limit, grow := debug.SetMemoryLimit(cache+garbage+256<<20), debug.SetGCPercent(int(100*garbage/cache))
 	t.Cleanup(func() {
 		debug.SetMemoryLimit(limit)
 		debug.SetGCPercent(grow)
@@ -140,7 +140,7 @@ func TestCache_residentMemory(t *testing.T) {
 				octets += int64(a.Size())
 				messages += int64(len(a.Packet()))
 			}
-			memory := octets * int64(n) / 100 * octetsPerSlot / (octetsPerSlot - setOctets/slotsPerSet) * 11 / 10
+			memory := octets * int64(n) / 100 * 5 / 4 // with tables and holes
 			debug.FreeOSMemory()
 			asDaemon(t, memory)
 			base := resident(t)
@@ -185,7 +185,7 @@ func TestCache_collection(t *testing.T) {
 	}
 	s := c.Stats()
 	asDaemon(t, s.Bytes)
-	c.limit = c.octets.Load() // from now on, a new one for an old one
+	c.limit, c.chunks.most = c.octets.Load(), c.chunks.count.Load() // from now on, a new one for an old one
 	runtime.GC()
 
 	var stop atomic.Bool

@@ -2,28 +2,34 @@ package cache
 
 import (
 	"bytes"
-	"sync"
 	"sync/atomic"
 )
 
 // slotsPerSet is how many answers share a set, and setOctets what a set takes:
-// two cache lines, so that a hit reads those, the answer and no more.
+// two cache lines, so that a hit reads those, the answer and little more.
 const (
-	slotsPerSet = 9
+	slotsPerSet = 15
 	setOctets   = 128
 )
 
-// A set holds the answers whose keys hash to it.
+// A set holds the answers whose keys hash to it. It has no pointers.
 type set struct {
-	mu   sync.Mutex // held by who stores or evicts, never by who reads
-	once uint32     // bit i: the answer in slot i was used once, but its mark faded; guarded by mu
+	once uint32 // bit i: the answer in slot i was used once, but its mark faded; guarded by Cache.mu
 
-	// Written under mu and read without it. A reader may see a slot half
-	// changed, so it believes only the key of the answer that it found.
+	// Written under Cache.mu, but for the marks, and read without it.
 	used  atomic.Uint32 // bit i: the answer in slot i was used; readers set it
-	tags  [slotsPerSet]atomic.Uint32
-	slots [slotsPerSet]atomic.Pointer[Answer]
+	slots [slotsPerSet]atomic.Uint64
 }
+
+// A slot says where an answer lies, and above that has tagBits of its tag. 0 is
+// empty.
+type slot uint64
+
+const tagBits = 64 - placeBits
+
+func newSlot(tag uint32, p place) slot { return slot(tag>>(32-tagBits))<<placeBits | slot(p) }
+
+func (s slot) place() place { return place(s & (1<<placeBits - 1)) }
 
 // A rank says how dear the answer in a slot is. The least dear is evicted, and
 // of equals the one that was learned first.
@@ -37,119 +43,89 @@ const (
 	inUse
 )
 
-// find returns the answer for key and its slot, or nil.
-func (s *set) find(key []byte, tag uint32) (slot int, a *Answer) {
-	for i := range s.tags {
-		if s.tags[i].Load() != tag {
+// find returns the answer for key and its slot, or nil. The answer may lie
+// elsewhere by now; what it says is as true there as here.
+func (s *set) find(m *chunks, key []byte, tag uint32) (i int, a *Answer) {
+	want := newSlot(tag, 0)
+	for i := range s.slots {
+		v := slot(s.slots[i].Load())
+		if v&^(1<<placeBits-1) != want || v == 0 {
 			continue
 		}
-		if a := s.slots[i].Load(); a != nil && bytes.Equal(a.key(), key) {
+		// If the slot is still the same, so was the chunk when it was read; and if
+		// it is the same again, it was the one of then or is the one of now.
+		if a := m.at(v.place()); a != nil && slot(s.slots[i].Load()) == v && bytes.Equal(a.key(), key) {
 			return i, a
 		}
 	}
 	return 0, nil
 }
 
+// holds returns the slot with this content, if there is one.
+func (s *set) holds(content slot) (i int, there bool) {
+	for i := range s.slots {
+		if slot(s.slots[i].Load()) == content {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// in returns the answer in a slot, or nil, for who holds Cache.mu.
+func (s *set) in(m *chunks, i int) *Answer {
+	if v := slot(s.slots[i].Load()); v != 0 {
+		return m.at(v.place())
+	}
+	return nil
+}
+
 // use marks the answer in a slot as used. If another answer has just taken the
 // slot it gets the mark instead, which does no harm.
-func (s *set) use(slot int) {
-	if bit := uint32(1) << slot; s.used.Load()&bit == 0 {
+func (s *set) use(i int) {
+	if bit := uint32(1) << i; s.used.Load()&bit == 0 {
 		s.used.Or(bit)
 	}
 }
 
-// put stores a in the slot of the answer that it replaces, else in an empty
-// one, else in that of an answer that is evicted. It returns the answer that
-// was there, and what it was when it was evicted, else empty. A known answer is
-// in use from the start.
-func (s *set) put(a *Answer, tag uint32, known bool) (old *Answer, was rank) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	slot, old := s.find(a.key(), tag)
-	if old == nil {
-		if slot, was, _ = s.least(a.at, empty); was == inUse {
-			s.fade()
-		}
-		old = s.clear(slot)
-	}
-	s.slots[slot].Store(a)
-	s.tags[slot].Store(tag)
-	if known {
-		s.use(slot)
-	}
-	return old, was
-}
-
-// add stores a in an empty slot, if there is one, and nothing for its key.
-func (s *set) add(a *Answer, tag uint32, used bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	slot, was, _ := s.least(a.at, empty)
-	if _, there := s.find(a.key(), tag); there != nil || was != empty {
-		return false
-	}
-	s.slots[slot].Store(a)
-	s.tags[slot].Store(tag)
-	if used {
-		s.use(slot)
-	}
-	return true
-}
-
 // all returns the answers of the set that somebody has asked for again, or those
 // that nobody has. Other slots are nil.
-func (s *set) all(used bool) (some [slotsPerSet]*Answer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *set) all(m *chunks, used bool) (some [slotsPerSet]*Answer) {
 	marked := s.used.Load() | s.once
 	for i := range s.slots {
 		if marked>>i&1 == 1 == used {
-			some[i] = s.slots[i].Load()
+			some[i] = s.in(m, i)
 		}
 	}
 	return some
 }
 
-// remove empties the slot of the answer for key, and returns it.
-func (s *set) remove(key []byte, tag uint32) *Answer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	slot, a := s.find(key, tag)
-	if a == nil {
-		return nil
-	}
-	return s.clear(slot)
-}
-
 // evict empties the slot of the least dear answer, if its rank is atMost or
 // less, and returns it with its rank; else nil. It tells how many answers it saw.
 // If even onceUsed is not to be had, the marks fade, so that it may be next time.
-func (s *set) evict(now instant, atMost rank) (a *Answer, was rank, seen int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	slot, was, seen := s.least(now, isDead)
+func (s *set) evict(m *chunks, now instant, atMost rank) (a *Answer, was rank, seen int) {
+	i, was, seen := s.least(m, now, isDead)
 	if was == inUse && atMost >= onceUsed {
 		s.fade()
 	}
 	if seen == 0 || was > atMost {
 		return nil, empty, seen
 	}
-	return s.clear(slot), was, seen
+	return s.clear(m, i), was, seen
 }
 
 // least returns the slot of the least dear answer whose rank is atLeast or
-// more, and how many of those there are.
-func (s *set) least(now instant, atLeast rank) (slot int, least rank, seen int) {
+// more, and how many of those were looked at: an empty slot ends the search.
+func (s *set) least(m *chunks, now instant, atLeast rank) (slot int, least rank, seen int) {
 	var first instant
 	for i := range s.slots {
-		r := s.rank(i, now)
+		r := s.rank(m, i, now)
 		if r < atLeast {
 			continue
 		}
-		var learned instant
-		if r > empty {
-			learned = s.slots[i].Load().at
+		if r == empty {
+			return i, empty, 1
 		}
+		learned := s.in(m, i).at
 		if seen == 0 || r < least || r == least && learned < first {
 			slot, least, first = i, r, learned
 		}
@@ -159,9 +135,9 @@ func (s *set) least(now instant, atLeast rank) (slot int, least rank, seen int) 
 }
 
 // rank returns the rank of what is in a slot.
-func (s *set) rank(slot int, now instant) rank {
-	bit := uint32(1) << slot
-	a := s.slots[slot].Load()
+func (s *set) rank(m *chunks, i int, now instant) rank {
+	bit := uint32(1) << i
+	a := s.in(m, i)
 	switch {
 	case a == nil:
 		return empty
@@ -179,10 +155,14 @@ func (s *set) rank(slot int, now instant) rank {
 func (s *set) fade() { s.once |= s.used.Swap(0) }
 
 // clear empties a slot and returns what was in it.
-func (s *set) clear(slot int) *Answer {
-	bit := uint32(1) << slot
+func (s *set) clear(m *chunks, i int) *Answer {
+	a := s.in(m, i)
+	if a == nil {
+		return nil
+	}
+	bit := uint32(1) << i
 	s.once &^= bit
-	a := s.slots[slot].Swap(nil)
+	m.live[slot(s.slots[i].Swap(0)).place().chunk()] -= a.units
 	s.used.And(^bit)
 	return a
 }

@@ -55,7 +55,7 @@ func (c *Cache) Save(w io.Writer, rests Digest, at time.Time) (saved int, err er
 	var space []byte
 	for _, used := range []bool{true, false} {
 		for i := range c.sets {
-			for _, a := range c.sets[i].all(used) {
+			for _, a := range c.all(i, used) {
 				if a == nil || a.State(at) == Dead || !lasts(a.security, a.Rcode()) {
 					continue
 				}
@@ -186,7 +186,7 @@ func (c *Cache) Restore(s *Snapshot, at time.Time) (restored int, err error) {
 		if a.life == 0 || a.State(at) == Dead || a.Size() > maxAnswer {
 			continue
 		}
-		if c.octets.Load()+int64(a.Size()) > c.limit {
+		if c.isFullFor(a) {
 			return restored, nil
 		}
 		if c.restore(a, used) {
@@ -243,14 +243,35 @@ func readStored(stored []byte, elapsed time.Duration, at time.Time) (a *Answer, 
 	return a, stored[0] == 1, nil
 }
 
+// isFullFor tells whether something would have to leave for an answer.
+func (c *Cache) isFullFor(a *Answer) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := &c.chunks
+	return c.octets.Load()+int64(a.Size()) > c.limit || m.count.Load() >= m.most && !m.fits(int(a.units))
+}
+
+// all returns the answers of a set that somebody has asked for again, or those
+// that nobody has, and nil for others.
+func (c *Cache) all(i int, used bool) [slotsPerSet]*Answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sets[i].all(&c.chunks, used)
+}
+
 // restore stores an answer if there is a slot for it and nothing newer.
 func (c *Cache) restore(a *Answer, used bool) bool {
-	c.octets.Add(int64(a.Size()))
-	c.entries.Add(1)
-	s, tag := c.place(a.key())
-	if s.add(a, tag, used) {
-		return true
+	s, tag := c.home(a.key())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i, was, _ := s.least(&c.chunks, a.at, empty)
+	if _, there := s.find(&c.chunks, a.key(), tag); there != nil || was != empty {
+		return false
 	}
-	c.release(a)
-	return false
+	c.expect(a)
+	s.slots[i].Store(uint64(newSlot(tag, c.chunks.lay(a))))
+	if used {
+		s.use(i)
+	}
+	return true
 }
