@@ -30,16 +30,19 @@ const (
 	// nothing would be done but collect garbage.
 	others = 256 << 20
 
-	// garbagePart is the part of cache.memory that garbage may take besides: a
-	// quarter, so that the process stays below 1.3 times cache.memory and others.
-	// Less would have the collector run more often, for it looks at all answers
-	// each time.
-	garbagePart = 4
+	// garbagePart is the part of cache.memory that garbage may take besides when
+	// the cache is full: a sixteenth, so that the process stays below 1.3 times
+	// cache.memory and what little else there is. A collection looks at each chunk
+	// of the cache, not at each answer: it takes some milliseconds.
+	garbagePart = 16
 
-	// leastGarbage is what garbage may take however small the cache is: 128 MiB,
-	// not configurable. Walks make some of it, and a node that is mostly cold
-	// collects it a few times a second.
-	leastGarbage = 128 << 20
+	// leastGarbage is what garbage may take however small the cache is: 48 MiB, not
+	// configurable. Walks make most of it, thousands for that much.
+	leastGarbage = 48 << 20
+
+	// mostGarbage is what garbage may take of memory that the cache does not use
+	// yet: 128 MiB, not configurable. More would hardly save any collections.
+	mostGarbage = 128 << 20
 
 	// usablePart tenths of what this host or its cgroup has are planned with. The
 	// rest is for what the Go runtime does not count: the program, and the kernel's
@@ -47,9 +50,9 @@ const (
 	usablePart = 9
 
 	// minGrow and maxGrow bound the growth of the heap after which garbage is
-	// collected, in percent, GOGC: 25 is what garbagePart says of a full cache; 400
-	// is for an empty one.
-	minGrow, maxGrow = 25, 400
+	// collected, in percent, GOGC: 5 is less than what garbagePart says of a full
+	// cache; 400 is for an empty one.
+	minGrow, maxGrow = 5, 400
 
 	// idleHeap is what is live beside the answers when little happens: 24 MiB.
 	idleHeap = 24 << 20
@@ -83,7 +86,12 @@ func NewPlan(cache int64, room Room) Plan {
 }
 
 // wanted is what a process with such a cache takes.
-func wanted(cache int64) int64 { return cache + cache/garbagePart + others }
+func wanted(cache int64) int64 { return cache + garbage(cache, cache) + others }
+
+// garbage is what garbage may take beside answers of so many octets.
+func garbage(cache, answers int64) int64 {
+	return max(cache/garbagePart, min(cache-answers, mostGarbage), leastGarbage)
+}
 
 // Warning says in what the cache does not fit, or nothing.
 func (p Plan) Warning() string {
@@ -112,9 +120,9 @@ func (p Plan) Set(log *zap.Logger) {
 		zap.Int64("gomemlimit", debug.SetMemoryLimit(-1)), zap.String("gogc", gogc), zap.Int("gomaxprocs", runtime.GOMAXPROCS(0)))
 }
 
-// Follow sets, until ctx ends, the growth of the heap by how full the cache is:
-// so that garbage takes about the same, whatever is live. Answers is what the
-// answers take now, in octets.
+// Follow sets, until ctx ends, the growth of the heap by how full the cache is, so
+// that the process takes no more than is planned. Answers is what the answers
+// take now, in octets.
 func (p Plan) Follow(ctx context.Context, answers func() int64) {
 	if os.Getenv("GOGC") != "" {
 		return
@@ -136,8 +144,7 @@ func (p Plan) Follow(ctx context.Context, answers func() int64) {
 
 // grow is the growth, in percent, for answers of so many octets.
 func (p Plan) grow(answers int64) int {
-	garbage := max(p.cache/garbagePart, leastGarbage)
-	return int(min(max(100*garbage/(idleHeap+answers), minGrow), maxGrow))
+	return int(min(max(100*garbage(p.cache, answers)/(idleHeap+answers), minGrow), maxGrow))
 }
 
 // Find returns what this process may take: the least that the host, its cgroup
