@@ -94,6 +94,7 @@ var measures = []measure{
 		figures: []figure{
 			{"flood: hits of what is asked often, %", 1, false}, {"flood: its unanswered, %", 2, false},
 			{"flood: CPU per query, µs", 1, true}, {"flood: memory, MiB", 0, false},
+			{"flood: garbage collection, % of CPU", 2, false},
 		},
 		take: flood,
 	},
@@ -288,5 +289,5 @@ func flood(ctx context.Context, b *bed, p *peer) ([]float64, error) {
 	}
 	rss, err := r.rss()
 	first := oftenFirst * len(often)
-	return []float64{probe.kept(first, asked), probe.unanswered(first, asked), a.cpu, rss / (1 << 20)}, err
+	return []float64{probe.kept(first, asked), probe.unanswered(first, asked), a.cpu, rss / (1 << 20), a.collected}, err
 }
