@@ -67,7 +67,7 @@ func mustKernel(t *testing.T) world {
 			return wg.Wait
 		},
 		Settle: func() { time.Sleep(rest + rest/2) },
-		Limit:  tick / 2,
+		Limit:  tick * 8 / 10,
 	}
 }
 

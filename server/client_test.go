@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds what a test waits for that ought to come at once.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 var (
 	loopback4 = netip.MustParseAddr("127.0.0.1")

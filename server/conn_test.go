@@ -186,7 +186,7 @@ func TestConn_closes(t *testing.T) {
 				send(t, c, query(id, "slow.example."))
 			}
 		}, 3, func(s Stats) uint64 { return s.Retired }},
-		{"who has stayed for MaxAge", Options{MaxAge: 10 * short}, func(t *testing.T, c net.Conn) {
+		{"who has stayed for MaxAge", Options{MaxAge: 60 * short}, func(t *testing.T, c net.Conn) {
 			send(t, c, query(1, "now.example."))
 		}, 1, func(s Stats) uint64 { return s.Retired }},
 		{"who sends a reply", Options{}, func(t *testing.T, c net.Conn) {

@@ -164,7 +164,7 @@ func TestConn_clientsThatTakeNoReplyFreeTheirPlaces(t *testing.T) {
 	c.Close()
 	close(first) // the client's kernel answers this reply with a reset
 	wantStats(t, s, "two wait", func(s Stats) bool { return s.Inflight == 2 })
-	time.Sleep(10 * time.Millisecond)
+	time.Sleep(100 * time.Millisecond)
 	close(second) // and this one is not taken
 	wantStats(t, s, "none waits", func(s Stats) bool { return s.Inflight == 0 && s.Conns == 0 })
 }

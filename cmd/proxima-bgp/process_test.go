@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait of these tests. It is only reached by a failure.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 var prefix = netip.MustParsePrefix("198.51.100.0/24")
 

@@ -24,7 +24,7 @@ import (
 )
 
 // patience bounds what a test waits for. It is no measure of anything.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // freePort returns a port of 127.0.0.1 that was free a moment ago.
 func freePort(t testing.TB) int {

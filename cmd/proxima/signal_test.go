@@ -111,9 +111,7 @@ func TestServe_ignoresAHangup(t *testing.T) {
 	}
 	for range 5 {
 		time.Sleep(20 * time.Millisecond) // a program that ends needs a moment
-		if !p.ready() {
-			t.Fatal("not ready after SIGHUP")
-		}
+		await(t, "ready after SIGHUP", p.ready)
 	}
 	p.mustEnd(t)
 	if n := strings.Count(log.String(), "SIGHUP ignored"); n != 1 {

@@ -59,7 +59,7 @@ func serveTCP(t testing.TB, addr string, play func(conn net.Conn, query []byte))
 			if err != nil {
 				return
 			}
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(patience))
 			if query, err := readFrame(conn); err == nil {
 				play(conn, query)
 			}

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	patience = 10 * time.Second       // more than any test needs
+	patience = time.Minute            // more than any test needs
 	moment   = 150 * time.Millisecond // how long silence is listened to
 )
 

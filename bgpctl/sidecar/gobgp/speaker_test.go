@@ -23,7 +23,7 @@ import (
 )
 
 // patience bounds every wait of these tests. It is only reached by a failure.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 const ourASN, routerASN = 64511, 64500
 
