@@ -220,7 +220,7 @@ func (b *bench) settle(t *testing.T, c *comparison, unbound, knot netip.AddrPort
 
 // reconsider asks everybody again where Proxima says what neither peer says, or
 // not the one who is right: any of the three may have run out of time, and what a
-// peer says later is as good.
+// peer says later is as good. AD beside CD is judged elsewhere.
 func (b *bench) reconsider(t *testing.T, c *comparison, unbound, knot, proxima netip.AddrPort) {
 	t.Helper()
 	for range tries {
@@ -237,13 +237,18 @@ func (b *bench) reconsider(t *testing.T, c *comparison, unbound, knot, proxima n
 		time.Sleep(pause)
 		for _, i := range odd {
 			q := c.questions[i]
-			c.proxima[i] = b.judge(proxima, q.Question, q.unchecked)
+			ask := func(server netip.AddrPort) verdict {
+				v := b.judge(server, q.Question, q.unchecked)
+				v.secure = v.secure && !q.unchecked
+				return v
+			}
+			c.proxima[i] = ask(proxima)
 			for _, peer := range []struct {
 				at   netip.AddrPort
 				said *verdict
 			}{{unbound, &c.unbound[i]}, {knot, &c.knot[i]}} {
 				if *peer.said != c.proxima[i] {
-					*peer.said = b.judge(peer.at, q.Question, q.unchecked)
+					*peer.said = ask(peer.at)
 				}
 			}
 		}
