@@ -21,6 +21,7 @@ import (
 
 	"proxima/cache"
 	"proxima/clock"
+	"proxima/crew"
 	"proxima/resolver/iterate"
 	"proxima/wire"
 
@@ -96,8 +97,9 @@ type Resolver struct {
 	waiters int
 	closed  bool
 
-	flying sync.WaitGroup // the flights' goroutines, and the refresher's
-	counts counts
+	flying     crew.Crew      // the flights
+	refreshing sync.WaitGroup // the refresher
+	counts     counts
 }
 
 // New returns a Resolver. An error names the field.
@@ -127,7 +129,7 @@ func New(o Options) (*Resolver, error) {
 	}
 	r.walker.Local = r.special.reply
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.flying.Go(r.refresh)
+	r.refreshing.Go(r.refresh)
 	return r, nil
 }
 
@@ -258,5 +260,6 @@ func (r *Resolver) Close() {
 	r.closed = true
 	r.mu.Unlock()
 	r.cancel()
-	r.flying.Wait()
+	r.refreshing.Wait() // who starts flights, too
+	r.flying.Close()
 }

@@ -38,6 +38,7 @@ type packet struct {
 	ctrlLen int
 
 	buffer [maxQuery]byte
+	room   [wire.PayloadSize]byte // for a reply that was waited for
 }
 
 // controlSize is room for one IP_PKTINFO or IPV6_PKTINFO message: a header of

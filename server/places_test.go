@@ -109,7 +109,7 @@ func TestReader_dropsLateRepliesOfACrowd(t *testing.T) {
 				if err := r.batch(true); err != nil {
 					t.Fatal(err)
 				}
-				r.server.tasks.Wait()
+				r.server.crew.Close()
 				late := int(r.tally.late.Load())
 				if conn.written < tt.least || conn.written > tt.most || conn.written+late != tt.queries {
 					t.Errorf("%d replies, %d dropped; want %d to %d replies", conn.written, late, tt.least, tt.most)

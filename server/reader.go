@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"proxima/crew"
 	"proxima/wire"
 )
 
@@ -25,6 +26,12 @@ const arenaSize = batchSize*wire.PayloadSize + wire.MaxMessage
 // configurable: a stale answer comes after 1.8 s.
 const keptFor = 1900 * time.Millisecond
 
+// busy is from how many queries in flight on the reply to one of them leaves with
+// those of others that are found at the same time: 8, not configurable. To wake
+// a client costs more than the reply, and one burst wakes it once; with fewer
+// there is time.
+const busy = 8
+
 // A reader answers the queries that reach one UDP socket.
 type reader struct {
 	server *Server
@@ -36,6 +43,8 @@ type reader struct {
 	// between batches. Written by run, read by Stuck.
 	began atomic.Int64
 
+	waited crew.Burst[*packet] // replies that leave with others
+
 	// Owned by run.
 	in    []*packet
 	out   []*packet // those of in that have a reply
@@ -45,6 +54,7 @@ type reader struct {
 // newReader returns a reader of conn for s.
 func newReader(s *Server, conn packetConn, name string) *reader {
 	r := &reader{server: s, conn: conn, name: name}
+	r.waited.Send = r.sendWaited
 	r.in = make([]*packet, batchSize)
 	for i := range r.in {
 		r.in[i] = new(packet)
@@ -124,21 +134,30 @@ func (r *reader) answer(dst []byte, p *packet, at time.Time) (reply []byte, done
 // caller has taken a place for it.
 func (r *reader) wait(p *packet, at time.Time) {
 	s := r.server
-	s.tasks.Go(func() {
-		reply := make([]byte, 0, wire.PayloadSize)
-		reply = r.finish(s.answer(s.ctx, reply, &p.query, &r.tally, at), p)
+	s.crew.Go(func() {
+		p.reply = r.finish(s.answer(s.ctx, p.room[:0], &p.query, &r.tally, at), p)
 		late := time.Since(at) > keptFor && s.places.Crowded(p.from)
 		s.givePlace(p.from, false)
 		switch {
-		case len(reply) == 0:
+		case len(p.reply) == 0:
 		case late:
 			r.tally.late.Add(1)
+		case s.inflight.Load() >= busy:
+			r.waited.Put(p)
+			return
 		default:
-			p.reply = reply
 			r.send([]*packet{p})
 		}
 		s.packets.Put(p)
 	})
+}
+
+// sendWaited sends replies that were waited for.
+func (r *reader) sendWaited(packets []*packet) {
+	r.send(packets)
+	for _, p := range packets {
+		r.server.packets.Put(p)
+	}
 }
 
 // finish makes reply one that p's sender can take by UDP.

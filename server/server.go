@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"proxima/crew"
 	"proxima/server/ratelimit"
 	"proxima/server/socket"
 	"proxima/wire"
@@ -45,7 +46,8 @@ type Server struct {
 	cancel    context.CancelFunc // ends every Handler.Answer
 
 	handler Handler        // set by Serve before the first task
-	tasks   sync.WaitGroup // readers, acceptors, connections, and queries that wait
+	tasks   sync.WaitGroup // readers, acceptors, and connections
+	crew    crew.Crew      // queries that wait
 	done    chan struct{}  // closed when Serve has nothing left to wait for
 	packets sync.Pool      // of *packet; at most MaxInflight and one for each connection are out
 
@@ -176,6 +178,7 @@ func (s *Server) Serve(ctx context.Context, h Handler) error {
 	stop := context.AfterFunc(ctx, s.closeAll)
 	defer stop()
 	s.tasks.Wait()
+	s.crew.Close()
 	s.closeAll()
 	close(s.done)
 	s.mu.Lock()

@@ -33,7 +33,7 @@ const module = "proxima/"
 // import: a package imports only what stands below it, and what is not listed
 // here is an error. cmd and test may import anything but test.
 var may = map[string][]string{
-	"resolver":                 {"resolver/record", "resolver/iterate", "cache", "wire", "clock"},
+	"resolver":                 {"resolver/record", "resolver/iterate", "cache", "wire", "clock", "crew"},
 	"resolver/iterate":         {"resolver/found", "resolver/quota", "resolver/minimize", "resolver/limit", "resolver/record", "resolver/dialogue", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec", "resolver/selection", "resolver/anchor", "cache", "wire", "clock"},
 	"resolver/dialogue":        {"resolver/limit", "resolver/record", "resolver/reply", "resolver/selection", "wire", "clock"},
 	"resolver/trust":           {"resolver/reply", "resolver/denial", "resolver/dnssec", "wire", "clock"},
@@ -49,13 +49,14 @@ var may = map[string][]string{
 	"resolver/selection":       {},
 	"resolver/localroot":       {"resolver/dnssec", "clock"},
 	"resolver/localroot/fetch": {"resolver/localroot", "resolver/dnssec", "clock"},
-	"resolver/upstream":        {"clock"},
-	"server":                   {"server/ratelimit", "server/socket", "wire"},
+	"resolver/upstream":        {"clock", "crew"},
+	"server":                   {"server/ratelimit", "server/socket", "wire", "crew"},
 	"server/ratelimit":         {},
 	"server/socket":            {},
 	"cache":                    {"wire", "clock"},
 	"wire":                     {},
 	"clock":                    {},
+	"crew":                     {},
 	"disk":                     {},
 	"bgpctl":                   {},
 	"bgpctl/check":             {},
