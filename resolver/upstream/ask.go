@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"syscall"
@@ -21,53 +20,80 @@ func (c *Client) askDatagram(ctx context.Context, to netip.AddrPort, q *query) (
 	if err != nil {
 		return nil, err
 	}
-	defer c.watcher.closeSocket(s)
 	c.count.datagrams.Add(1)
-	if err := s.send(q.packet); err != nil {
-		return nil, err
+	var reply *dns.Msg
+	if err = c.dispatch(s, q.packet); err == nil {
+		reply, err = c.await(ctx, s, to, q)
 	}
-	buf := c.buffers.Get().(*[maxDatagram]byte)
-	defer c.buffers.Put(buf)
-	return c.await(ctx, s, buf[:], to, q)
+	c.retire(s, to, err == nil)
+	return reply, err
 }
 
-// await reads datagrams until one is the reply to q. Errors that ICMP reported
-// do not end the wait: anybody can send ICMP.
-func (c *Client) await(ctx context.Context, s *socket, buf []byte, to netip.AddrPort, q *query) (*dns.Msg, error) {
+// await waits until something comes that is the reply to q. Errors that ICMP
+// reported do not end the wait: anybody can send ICMP.
+func (c *Client) await(ctx context.Context, s *socket, to netip.AddrPort, q *query) (*dns.Msg, error) {
 	noted := errSilent
-	for {
-		n, from, err := s.receive(buf)
-		switch {
-		case err == nil:
-		case errors.Is(err, syscall.EAGAIN):
-			select {
-			case <-s.ready:
-				continue
-			case <-ctx.Done():
-			case <-c.closing.Done():
-			}
+	for c.closing.Err() == nil { // else Close may have woken this before it was there
+		select {
+		case <-s.ready:
+		case <-ctx.Done():
 			return nil, noted
-		case isICMP(err):
-			c.count.icmp.Add(1)
-			noted = fmt.Errorf("%w (%v)", errSilent, err)
-			continue
-		default:
-			return nil, err
 		}
-		if from.Addr() != to.Addr().WithZone("") || from.Port() != to.Port() {
-			c.count.wrongAddress.Add(1) // it came between bind and connect
-			continue
+		if s.state.Load() == sent && s.sendErr != nil {
+			return nil, s.sendErr
 		}
-		if n == len(buf) {
-			buf[2] |= flagTC // there may have been more
+		reply, icmp, err := c.read(s, to, q)
+		if reply != nil || err != nil {
+			return reply, err
 		}
-		switch reply, v := c.accept(to, q, buf[:n]); v {
-		case genuine:
-			return reply, nil
-		case wrongID, wrongCase, noCookie:
-			return nil, ErrSuspicious
+		if icmp != 0 {
+			noted = fmt.Errorf("%w (%v)", errSilent, icmp)
 		}
 	}
+	return nil, noted
+}
+
+// read reads the datagrams that have come until one is the reply to q, and
+// returns that, or what ICMP has reported last.
+func (c *Client) read(s *socket, to netip.AddrPort, q *query) (reply *dns.Msg, icmp syscall.Errno, err error) {
+	buf := c.buffers.Get().(*[maxDatagram]byte)
+	defer c.buffers.Put(buf)
+	for {
+		n, from, errno := s.receive(buf[:])
+		switch {
+		case errno == syscall.EAGAIN:
+			return nil, icmp, nil
+		case isICMP(errno):
+			c.count.icmp.Add(1)
+			icmp = errno
+			continue
+		case errno != 0:
+			return nil, 0, fmt.Errorf("receive: %w", errno)
+		}
+		reply, err := c.weigh(to, q, from, buf[:n])
+		if reply != nil || err != nil {
+			return reply, 0, err
+		}
+	}
+}
+
+// weigh returns the reply to q if packet, which was sent from there, is that, and
+// an error if it looks forged.
+func (c *Client) weigh(to netip.AddrPort, q *query, from netip.AddrPort, packet []byte) (*dns.Msg, error) {
+	if from.Addr() != to.Addr().WithZone("") || from.Port() != to.Port() {
+		c.count.wrongAddress.Add(1) // it came before the socket was connected
+		return nil, nil
+	}
+	if len(packet) == maxDatagram {
+		packet[2] |= flagTC // there may have been more
+	}
+	switch reply, v := c.accept(to, q, packet); v {
+	case genuine:
+		return reply, nil
+	case wrongID, wrongCase, noCookie:
+		return nil, ErrSuspicious
+	}
+	return nil, nil
 }
 
 // accept returns the message in packet, and whether it is the server's reply to
@@ -83,12 +109,8 @@ func (c *Client) accept(to netip.AddrPort, q *query, packet []byte) (*dns.Msg, v
 
 // isICMP reports whether a read failed because of an ICMP message: the errors
 // of Linux's icmp_err_convert and icmpv6_err_convert.
-func isICMP(err error) bool {
-	var no syscall.Errno
-	if !errors.As(err, &no) {
-		return false
-	}
-	switch no {
+func isICMP(err syscall.Errno) bool {
+	switch err {
 	case syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENONET,
 		syscall.ENOPROTOOPT, syscall.EOPNOTSUPP, syscall.EMSGSIZE, syscall.EPROTO, syscall.EACCES:
 		return true

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -17,8 +18,43 @@ const (
 	pmtudiscOmit        = 5  // IP_PMTUDISC_OMIT and IPV6_PMTUDISC_OMIT, Linux 3.15
 )
 
-// dialUDP opens a fresh socket that is bound to the source of to's family and
-// connected to to, so that the kernel drops what others send.
+// maxIdle is how many sockets of each family are kept for the next question:
+// 256, a descriptor and some 2 KiB each.
+const maxIdle = 256
+
+// idle are sockets that nobody uses: without other end and without port, so that
+// nothing reaches them.
+type idle struct {
+	mu      sync.Mutex // guards sockets
+	sockets [2][]*socket
+}
+
+// take returns the socket that was used last, or nil.
+func (i *idle) take(family int) *socket {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	all := i.sockets[family]
+	if len(all) == 0 {
+		return nil
+	}
+	s := all[len(all)-1]
+	i.sockets[family] = all[:len(all)-1]
+	return s
+}
+
+// put keeps s, if there is room.
+func (i *idle) put(s *socket) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.sockets[s.family]) >= maxIdle {
+		return false
+	}
+	i.sockets[s.family] = append(i.sockets[s.family], s)
+	return true
+}
+
+// dialUDP returns a socket that is bound to the source of to's family and
+// connected to to, so that the kernel drops what others send. Its port is new.
 //
 // The kernel draws the port, uniformly from net.ipv4.ip_local_port_range: by
 // default 28,232 ports, all of which any socket may get, so that with the ID an
@@ -29,27 +65,44 @@ func (c *Client) dialUDP(to netip.AddrPort) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	domain, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER
+	family := 0
 	if to.Addr().Is6() {
+		family = 1
+	}
+	s := c.idle.take(family)
+	if s == nil {
+		if s, err = c.open(family, source); err != nil {
+			return nil, err
+		}
+	}
+	s.state.Store(notQueued)
+	s.sendErr = nil
+	if err := s.connect(to); err != nil {
+		c.watcher.closeSocket(s)
+		return nil, err
+	}
+	return s, nil
+}
+
+// open opens a socket, which is watched from then on. If it is bound, then with
+// a port; else connect chooses address and port.
+func (c *Client) open(family int, source netip.AddrPort) (*socket, error) {
+	domain, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER
+	if family == 1 {
 		domain, level, option = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER
 	}
 	fd, err := unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
-	s := &socket{fd: fd, ready: make(chan struct{}, 1)}
+	s := &socket{fd: fd, family: family, ready: make(chan struct{}, 1)}
 	// What ICMP, which anybody can send, says of the path's MTU is ignored, RFC 9715.
 	if err = unix.SetsockoptInt(fd, level, option, pmtudiscOmit); err != nil {
 		err = fmt.Errorf("set socket option %d/%d: %w", level, option, err)
 	}
-	if err == nil && !source.Addr().IsUnspecified() { // else connect chooses the address, too
-		if err = unix.Bind(fd, sockaddr(source)); err != nil {
-			err = fmt.Errorf("bind %v: %w", source.Addr(), err)
-		}
-	}
-	if err == nil {
-		if err = unix.Connect(fd, sockaddr(to)); err != nil {
-			err = fmt.Errorf("connect: %w", err)
+	if err == nil && !source.Addr().IsUnspecified() {
+		if err = s.bind(source); err != nil {
+			err = fmt.Errorf("%v: %w", source.Addr(), err)
 		}
 	}
 	if err == nil {
@@ -62,12 +115,23 @@ func (c *Client) dialUDP(to netip.AddrPort) (*socket, error) {
 	return s, nil
 }
 
-// sockaddr is an address as the kernel has it.
-func sockaddr(a netip.AddrPort) unix.Sockaddr {
-	if a.Addr().Is4() {
-		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+// retire ends the use of s. One that has brought what was wanted is kept, less
+// its port, for what a socket costs is mostly that it is made and unmade. What
+// is still in its queue was meant for the question before, so then it is not.
+func (c *Client) retire(s *socket, to netip.AddrPort, served bool) {
+	s.takeBack()
+	s.packet = nil
+	if served && to.Addr().Zone() == "" && s.disconnect() == nil {
+		select {
+		case <-s.ready:
+		default:
+		}
+		var none [1]byte
+		if _, _, errno := s.receive(none[:]); errno == unix.EAGAIN && c.idle.put(s) {
+			return
+		}
 	}
-	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: zoneOf(a.Addr())}
+	c.watcher.closeSocket(s)
 }
 
 // zoneOf returns the index of the interface that a link-local address names.
@@ -80,31 +144,6 @@ func zoneOf(a netip.Addr) uint32 {
 	}
 	n, _ := strconv.ParseUint(a.Zone(), 10, 32) // else the kernel refuses
 	return uint32(n)
-}
-
-// send sends one datagram. What it waits for is room in the queue of this host,
-// which there is for one.
-func (s *socket) send(packet []byte) error {
-	_, err := unix.Write(s.fd, packet)
-	if err != nil {
-		return fmt.Errorf("send: %w", err)
-	}
-	return nil
-}
-
-// receive takes one datagram, if there is any; else the error is EAGAIN.
-func (s *socket) receive(buf []byte) (n int, from netip.AddrPort, err error) {
-	n, sa, err := unix.Recvfrom(s.fd, buf, 0)
-	if err != nil {
-		return 0, from, err
-	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		from = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		from = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
-	}
-	return n, from, nil
 }
 
 // dialTCP opens a connection from the source of to's family to to.

@@ -192,7 +192,7 @@ func TestClient_socketOptions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.watcher.closeSocket(sock)
+			defer c.retire(sock, to, false)
 			got, err := syscall.GetsockoptInt(sock.fd, tt.level, tt.option)
 			if err != nil || got != tt.want {
 				t.Errorf("option is %d (%v), want %d", got, err, tt.want)
@@ -236,13 +236,14 @@ func TestExchange_leavesNothingBehind(t *testing.T) {
 		all.Wait()
 	}
 	ask() // what is made once is made now
-	goroutines, descriptors := runtime.NumGoroutine(), openDescriptors(t)
+	used := func() int { return openDescriptors(t) - len(c.idle.sockets[0]) }
+	goroutines, descriptors := runtime.NumGoroutine(), used()
 	ask()
 	deadline := time.Now().Add(patience)
-	for runtime.NumGoroutine() > goroutines || openDescriptors(t) > descriptors {
+	for runtime.NumGoroutine() > goroutines || used() > descriptors {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines, %d before; %d descriptors, %d before",
-				runtime.NumGoroutine(), goroutines, openDescriptors(t), descriptors)
+				runtime.NumGoroutine(), goroutines, used(), descriptors)
 		}
 		time.Sleep(time.Millisecond)
 	}

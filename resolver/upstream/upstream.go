@@ -1,8 +1,9 @@
 // Package upstream asks one authoritative server one question.
 //
-// Over UDP each question gets a socket of its own, bound to this node's unicast
-// address, with a port drawn by the kernel and an ID drawn here, so that who wants to
-// forge the reply must guess both, and the case of the question's letters.
+// Over UDP each question gets a socket to itself, bound to this node's unicast
+// address, with a port drawn anew by the kernel and an ID drawn here, so that who
+// wants to forge the reply must guess both, and the case of the question's letters.
+// The socket serves another question afterwards, the port does not.
 // Exchange sends once and waits for the reply to exactly this question. What is
 // no reply at all is counted and ignored until time is up; what would be the
 // reply, had it been guessed better, ends the exchange, for where one guess came
@@ -19,6 +20,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"proxima/crew"
 
 	"github.com/miekg/dns"
 )
@@ -62,6 +65,8 @@ type Client struct {
 	end       context.CancelFunc
 
 	watcher *watcher
+	idle    idle
+	outbox  crew.Burst[*socket]
 	jar     jar
 	pool    pool
 	running sync.WaitGroup // the streams
@@ -86,6 +91,7 @@ func New(o Options) (*Client, error) {
 		slots:     make(chan struct{}, o.Sockets),
 		buffers:   sync.Pool{New: func() any { return new([maxDatagram]byte) }},
 	}
+	c.outbox.Send = sendAll
 	for _, a := range o.Sources {
 		a = a.Unmap()
 		switch {
@@ -226,10 +232,16 @@ func isTimeout(err error) bool {
 func (c *Client) Close() error {
 	c.closed.Do(func() {
 		c.end()
+		c.watcher.wakeAll()
 		for range cap(c.slots) {
 			c.slots <- struct{}{}
 		}
 		c.running.Wait()
+		for family := range c.idle.sockets {
+			for s := c.idle.take(family); s != nil; s = c.idle.take(family) {
+				c.watcher.closeSocket(s)
+			}
+		}
 		c.watcher.close()
 	})
 	return nil

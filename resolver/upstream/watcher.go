@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -12,8 +13,8 @@ import (
 // maxEvents is how many sockets are told at once that something has come.
 const maxEvents = 128
 
-// A watcher tells sockets when something has come. Each question has a socket of
-// its own, for one datagram as a rule, so that what package net does for a
+// A watcher tells sockets when something has come. Each question has a socket to
+// itself, for one datagram as a rule, so that what package net does for a
 // connection that lasts would cost as much as the question itself. The sockets
 // are watched by an epoll instance of their own; that one is watched by the
 // runtime, as any other file.
@@ -27,10 +28,24 @@ type watcher struct {
 	raw     syscall.RawConn   // of epoll
 }
 
-// A socket is one that a watcher watches.
+// A socket is one that a watcher watches. It has one user at a time.
 type socket struct {
-	fd    int
-	ready chan struct{} // has room for one: something may have come
+	fd     int
+	family int           // 0 for IPv4, 1 for IPv6
+	ready  chan struct{} // has room for one: something may have come
+	addr   rawAddr       // of the call that is made
+
+	packet  []byte        // what an outbox is to send
+	state   atomic.Uint32 // of packet
+	sendErr error         // set once state is sent
+}
+
+// wake tells the user of s to look.
+func (s *socket) wake() {
+	select {
+	case s.ready <- struct{}{}:
+	default:
+	}
 }
 
 // newWatcher returns a watcher that runs until close.
@@ -71,17 +86,14 @@ func (w *watcher) run() {
 	})
 }
 
-// tell wakes those to whom something has come. One that has just taken a
-// descriptor from another may be woken for nothing.
+// tell wakes those to whom something has come. One that has just taken a socket
+// or a descriptor from another may be woken for nothing.
 func (w *watcher) tell(events []unix.EpollEvent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range events {
 		if s := w.sockets[events[i].Fd]; s != nil {
-			select {
-			case s.ready <- struct{}{}:
-			default:
-			}
+			s.wake()
 		}
 	}
 }
@@ -100,6 +112,15 @@ func (w *watcher) closeSocket(s *socket) {
 	delete(w.sockets, int32(s.fd))
 	w.mu.Unlock()
 	_ = unix.Close(s.fd)
+}
+
+// wakeAll wakes everybody.
+func (w *watcher) wakeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.sockets {
+		s.wake()
+	}
 }
 
 // close ends run.
