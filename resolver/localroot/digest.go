@@ -31,29 +31,33 @@ func (z *Zone) checkDigest() error {
 	if set == nil {
 		return nil
 	}
-	var wrong error
-	seen := make(map[uint8]bool)
+	var known []*dns.ZONEMD
 	for _, rr := range set.RRs {
 		md, ok := rr.(*dns.ZONEMD)
 		if !ok || md.Scheme != simple || digests[md.Hash] == nil {
 			continue
 		}
-		switch {
-		case seen[md.Hash]:
-			return fmt.Errorf("ZONEMD: two of scheme %d and hash %d", md.Scheme, md.Hash)
-		case md.Serial != z.soa.Serial:
-			wrong = fmt.Errorf("ZONEMD: of serial %d, the zone has %d", md.Serial, z.soa.Serial)
-		default:
-			digest, err := z.digest(digests[md.Hash]())
-			if err != nil {
-				return err
+		for _, other := range known {
+			if other.Hash == md.Hash && !dns.IsDuplicate(other, md) {
+				return fmt.Errorf("ZONEMD: two of scheme %d and hash %d", md.Scheme, md.Hash)
 			}
-			if strings.EqualFold(md.Digest, hex.EncodeToString(digest)) {
-				return nil
-			}
-			wrong = errors.New("ZONEMD: the zone has another digest")
 		}
-		seen[md.Hash] = true
+		known = append(known, md)
+	}
+	var wrong error
+	for _, md := range known {
+		if md.Serial != z.soa.Serial {
+			wrong = fmt.Errorf("ZONEMD: of serial %d, the zone has %d", md.Serial, z.soa.Serial)
+			continue
+		}
+		digest, err := z.digest(digests[md.Hash]())
+		if err != nil {
+			return err
+		}
+		if strings.EqualFold(md.Digest, hex.EncodeToString(digest)) {
+			return nil
+		}
+		wrong = errors.New("ZONEMD: the zone has another digest")
 	}
 	return wrong
 }

@@ -14,9 +14,10 @@ const (
 	// 32 MiB: the root has 2.3 MiB as text, and 1.4 MiB as messages.
 	MaxSize = 32 << 20
 
-	// maxLine bounds a line of a file, in octets. 64 KiB: the longest of the root
-	// have some 500, and a signature by post-quantum algorithms 10 KiB.
-	maxLine = 64 << 10
+	// maxEntry bounds a record of a file, over however many lines it goes, with
+	// the comments before it, in octets. 64 KiB: the longest of the root have some
+	// 500, and a signature by post-quantum algorithms 10 KiB.
+	maxEntry = 64 << 10
 )
 
 // Read reads the root zone from a master file (RFC 1035 section 5), unknown
@@ -25,12 +26,12 @@ const (
 func Read(r io.Reader) (*Zone, error) {
 	text := &textReader{r: bufio.NewReader(r), line: 1}
 	parser := dns.NewZoneParser(text, ".", "")
-	var rrs []dns.RR
+	var pile Pile
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
-		if len(rrs) == MaxRecords {
-			return nil, fmt.Errorf("localroot: line %d: more than %d records", text.line, MaxRecords)
+		if err := pile.Add(rr); err != nil {
+			return nil, fmt.Errorf("localroot: line %d: %w", text.line, err)
 		}
-		rrs = append(rrs, rr)
+		text.entry = 0
 	}
 	var bad *dns.ParseError // which names the line
 	switch err := parser.Err(); {
@@ -39,13 +40,13 @@ func Read(r io.Reader) (*Zone, error) {
 	case err != nil:
 		return nil, fmt.Errorf("localroot: line %d: %w", text.line, err)
 	}
-	return New(rrs)
+	return pile.Zone()
 }
 
 // Why a file is not read on.
 var (
 	errSize     = fmt.Errorf("more than %d octets", MaxSize)
-	errLine     = fmt.Errorf("a line of more than %d octets", maxLine)
+	errEntry    = fmt.Errorf("a record of more than %d octets", maxEntry)
 	errNUL      = errors.New("an octet that no text has")
 	errGenerate = errors.New("$GENERATE, which the root has no use for")
 )
@@ -58,7 +59,7 @@ const generate = "$GENERATE"
 type textReader struct {
 	r      *bufio.Reader
 	octets int
-	column int
+	entry  int // of these since the last record
 	line   int
 	match  int // octets of generate read last
 }
@@ -70,16 +71,15 @@ func (t *textReader) ReadByte() (byte, error) {
 		return 0, err
 	}
 	t.octets++
-	t.column++
+	t.entry++
 	if c == '\n' {
 		t.line++
-		t.column = 0
 	}
 	switch {
 	case t.octets > MaxSize:
 		return 0, errSize
-	case t.column > maxLine:
-		return 0, errLine
+	case t.entry > maxEntry:
+		return 0, errEntry
 	case c == 0:
 		return 0, errNUL
 	case t.generates(c):

@@ -21,6 +21,15 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// types are records of so many types at one name.
+func types(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "a. TYPE%d \\# 0\n", 65280+i)
+	}
+	return b.String()
+}
+
 func TestRead_refuses(t *testing.T) {
 	const root = "$TTL 3600\n@ SOA a. b. 1 1 1 1 1\n@ NS a.\n"
 	tests := []struct{ name, text, want string }{
@@ -31,6 +40,8 @@ func TestRead_refuses(t *testing.T) {
 		{"another class", root + "a. CH TXT x\n", "class CH, want IN"},
 		{"a type of questions", root + "a. TYPE252 \\# 0\n", "AXFR is no type of a zone's records"},
 		{"a wildcard", root + "*. TXT x\n", "neither wildcards nor aliases"},
+		{"a wildcard that does not look like one", root + "\\042. TXT x\n", "neither wildcards nor aliases"},
+		{"a name of 65 types", root + types(65), "more than 64 types"},
 		{"an alias", root + "a. CNAME b.\n", "neither wildcards nor aliases"},
 		{"a name in two spellings", root + "a. TXT x\n\\097. TXT y\n", "spelled in two ways"},
 		{"a set of 257", root + strings.Repeat("a. A 192.0.2.1\n", 257), "more than 256 records in a set"},
@@ -60,9 +71,11 @@ func TestRead_isBounded(t *testing.T) {
 		text *bytes.Reader
 		want string
 	}{
-		{"a line", long("x", maxLine), fmt.Sprintf("a line of more than %d octets", maxLine)},
+		{"a line", long("x", maxEntry), fmt.Sprintf("a record of more than %d octets", maxEntry)},
 		{"records", long("a. 1 NS b.\n", (MaxRecords+1)*11), fmt.Sprintf("more than %d records", MaxRecords)},
-		{"a record over all lines", long("(\n", MaxSize), fmt.Sprintf("more than %d octets", MaxSize)},
+		{"a record over many lines", long("(\n", maxEntry), fmt.Sprintf("a record of more than %d octets", maxEntry)},
+		{"a file", long("a. 1 NS b. ;"+strings.Repeat("x", 1000)+"\n", MaxSize), fmt.Sprintf("more than %d octets", MaxSize)},
+		{"memory", long("a. 1 TXT"+strings.Repeat(" a", 1000)+"\n", 8<<20), "more than 64 MiB of memory"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -145,6 +145,41 @@ func TestZone_Verify_wantsAnAnchor(t *testing.T) {
 	}
 }
 
+func TestZone_checkDigest(t *testing.T) {
+	other := func(md *dns.ZONEMD, change func(md *dns.ZONEMD)) *dns.ZONEMD {
+		md = dns.Copy(md).(*dns.ZONEMD)
+		change(md)
+		return md
+	}
+	tests := []struct {
+		name  string
+		more  func(md *dns.ZONEMD) // changes a copy of the one that there is
+		alone bool                 // the copy is the only one
+		want  string
+	}{
+		{"the same twice", func(*dns.ZONEMD) {}, false, ""},
+		{"a second of the same kind", func(md *dns.ZONEMD) { md.Digest = strings.Repeat("00", 48) }, false, "two of scheme 1 and hash 1"},
+		{"a second of another hash, which is wrong", func(md *dns.ZONEMD) { md.Hash = 2 }, false, ""},
+		{"a scheme that nobody knows", func(md *dns.ZONEMD) { md.Scheme = 240 }, true, ""},
+		{"a hash that nobody knows", func(md *dns.ZONEMD) { md.Hash = 240 }, true, ""},
+		{"of another serial", func(md *dns.ZONEMD) { md.Serial++ }, true, "of serial 101, the zone has 100"},
+		{"of a part of the digest", func(md *dns.ZONEMD) { md.Digest = md.Digest[:24] }, true, "another digest"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			z, _ := mustZone(t, rootText)
+			set := z.apex.set(dns.TypeZONEMD)
+			more := other(set.RRs[0].(*dns.ZONEMD), tt.more)
+			if set.RRs = append(set.RRs, more); tt.alone {
+				set.RRs = set.RRs[1:]
+			}
+			if err := z.checkDigest(); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
 // The zone of RFC 8976 appendix A.1.
 func TestZone_digest(t *testing.T) {
 	const text = `

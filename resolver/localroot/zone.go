@@ -21,12 +21,12 @@ import (
 )
 
 const (
-	// MaxRecords bounds the records of a zone, so that a wrong file or a hostile
-	// server does not fill the memory. The root has some 25,000.
-	MaxRecords = 200_000
-
 	// maxSet bounds the records of one set, as it is for sets that servers send.
 	maxSet = 256
+
+	// maxSets bounds the sets of one name, since they are looked through one after
+	// another. 64: the root itself has seven.
+	maxSets = 64
 )
 
 // A Zone is a copy of the root zone. It never changes.
@@ -65,6 +65,12 @@ func New(rrs []dns.RR) (*Zone, error) {
 		if len(set.RRs) > maxSet {
 			return nil, fmt.Errorf("localroot: %s %s: more than %d records in a set", n.name, dns.Type(set.Type()), maxSet)
 		}
+		if len(n.sets) == maxSets {
+			return nil, fmt.Errorf("localroot: %s: has more than %d types", n.name, maxSets)
+		}
+		if strings.HasPrefix(n.name, "*.") {
+			return nil, fmt.Errorf("localroot: %s %s: %w", n.name, dns.Type(set.Type()), errStrange)
+		}
 		if n.set(set.Type()) != nil {
 			return nil, fmt.Errorf("localroot: %s: is spelled in two ways", n.name)
 		}
@@ -75,6 +81,9 @@ func New(rrs []dns.RR) (*Zone, error) {
 	}
 	return z, nil
 }
+
+// errStrange says that Answer would not know what follows from a record.
+var errStrange = errors.New("the root has neither wildcards nor aliases")
 
 // admit returns why a record cannot be one of the root zone, or of one that
 // Answer knows to answer from, or nil. A type that nobody knows is welcome.
@@ -87,8 +96,8 @@ func (z *Zone) admit(rr dns.RR) error {
 		return fmt.Errorf("%s: class %s, want IN", h.Name, dns.Class(h.Class))
 	case isMeta(h.Rrtype):
 		return fmt.Errorf("%s: %s is no type of a zone's records", h.Name, dns.Type(h.Rrtype))
-	case strings.HasPrefix(h.Name, "*."), h.Rrtype == dns.TypeCNAME, h.Rrtype == dns.TypeDNAME:
-		return fmt.Errorf("%s %s: the root has neither wildcards nor aliases", h.Name, dns.Type(h.Rrtype))
+	case h.Rrtype == dns.TypeCNAME, h.Rrtype == dns.TypeDNAME:
+		return fmt.Errorf("%s %s: %w", h.Name, dns.Type(h.Rrtype), errStrange)
 	}
 	soa, ok := rr.(*dns.SOA)
 	switch {
