@@ -4,16 +4,17 @@
 // the servers that he names when the zone's SOA says so: for the SOA, and if
 // that has changed for the whole zone (AXFR, RFC 5936). What it gets it has
 // verified before it puts it in use. What cannot be had or proven changes
-// nothing: the copy in use stays, until its time is over.
+// nothing: the copy in use stays, until its time is over. The file, the servers
+// and that end each have their own goroutine, so that none waits for another.
 package fetch
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net"
 	"net/netip"
-	"os"
-	"syscall"
+	"regexp"
+	"sync"
 	"time"
 
 	"proxima/clock"
@@ -23,9 +24,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// filePause lies between two looks at whether the file has changed. 10 s, not
-// configurable: it is one stat(2).
-const filePause = 10 * time.Second
+// lookPause lies between two looks: at whether the file has changed, and at
+// whether the zone in use has come to its end, which may move. 10 s, not
+// configurable: the one is one stat(2), the other less, and a zone that is over
+// answers nothing from that moment, whoever has looked.
+const lookPause = 10 * time.Second
 
 // Options say where copies come from and what they must prove.
 type Options struct {
@@ -39,130 +42,80 @@ type Options struct {
 
 	// OnTake, OnFault, OnAge and OnExpire tell of a zone put in use, of one that
 	// could not be had or used, of half a life without a newer one, and of a zone
-	// that was thrown away. Of faults they tell only what is new. All are required.
+	// that was thrown away. Of faults they tell once what goes on for the same
+	// cause; all are counted. One is called at a time. All are required.
 	OnTake   func(from string, z *localroot.Zone)
 	OnFault  func(from string, err error)
 	OnAge    func(left time.Duration)
 	OnExpire func()
 }
 
-// A Keeper keeps one Copy. It is for one goroutine.
+// A Keeper keeps one Copy. ReadFile and Run are for one goroutine.
 type Keeper struct {
 	Options
 	copy *localroot.Copy
+	dial func(ctx context.Context, source netip.Addr, server netip.AddrPort) (net.Conn, error) // by TCP; tests need no network
 
-	seen   stamp             // the file when it was read last
-	readAt time.Time         // when that file is read again though it has not changed; zero: never
-	askAt  time.Time         // when the servers are asked
-	faults map[string]string // the last one told of each file or server that has not done better since
+	// Owned by who reads the file.
+	seen    stamp     // the file when it was read last
+	refused int       // times in a row that it was of no use
+	readAt  time.Time // when it is read again though it has not changed; zero: never
+
+	// Owned by who asks the servers.
+	askAt  time.Time // when they are asked
+	failed int       // times in a row that none of them was of use
+
+	// mu guards who changes the copy, tells of it, and has what follows.
+	mu     sync.Mutex
+	faults map[string]string // the cause told last of each file or server that has not done better since
 	aging  bool              // OnAge was told
-}
-
-// A stamp tells whether a file has changed.
-type stamp struct {
-	modified time.Time
-	size     int64
-	inode    uint64
+	lost   bool              // a zone was thrown away since the file was looked at
 }
 
 // New returns the Keeper of a copy.
 func New(c *localroot.Copy, o Options) *Keeper {
-	return &Keeper{Options: o, copy: c, faults: make(map[string]string)}
+	return &Keeper{Options: o, copy: c, dial: dial, faults: make(map[string]string)}
 }
 
-// ReadFile puts the file in use if there is one and it has changed, or was
-// refused and may be fit by now.
-func (k *Keeper) ReadFile() {
-	if k.File == "" {
-		return
+// Run keeps the copy new until ctx ends, if there is anywhere to have one from.
+func (k *Keeper) Run(ctx context.Context) {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	if k.File != "" {
+		tasks.Go(func() { repeat(ctx, k.followFile) })
 	}
+	if len(k.Servers) > 0 {
+		tasks.Go(func() { repeat(ctx, k.followServers) })
+	}
+	if k.File != "" || len(k.Servers) > 0 {
+		tasks.Go(func() { repeat(ctx, k.followAge) })
+	}
+}
+
+// repeat does something now, and again when it says, until ctx ends.
+func repeat(ctx context.Context, do func(context.Context) (next time.Time)) {
+	for clock.Wait(ctx, do(ctx)) == nil {
+	}
+}
+
+// followAge throws the zone in use away when its time is over, and tells when
+// half of it is. It returns when to look again.
+func (k *Keeper) followAge(context.Context) (next time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	at := clock.Now()
-	z, modified, err := k.open(at)
-	if z == nil && err == nil {
-		return
-	}
-	var until time.Time
-	if err == nil {
-		until, err = k.verify(z, at)
-	}
-	if err == nil {
-		err = k.take(k.File, z, modified, until)
-	}
-	k.readAt = time.Time{}
-	if err != nil {
-		k.readAt = k.copy.Next(at, true)
-		k.fault(k.File, err)
-	}
-}
-
-// open reads the file, unless there is no reason to. It returns when the file
-// was written, which is when it was the newest.
-func (k *Keeper) open(at time.Time) (z *localroot.Zone, modified time.Time, err error) {
-	f, err := os.OpenFile(k.File, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0) // waits for nobody: it may be a FIFO
-	if err != nil {
-		return nil, at, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
 	switch {
-	case err != nil:
-		return nil, at, err
-	case !info.Mode().IsRegular():
-		return nil, at, errors.New("is not a regular file")
+	case k.copy.Expire(at):
+		k.aging, k.lost = false, true
+		k.OnExpire()
+	case k.copy.Aging(at) && !k.aging:
+		k.aging = true
+		k.OnAge(k.copy.Left(at))
 	}
-	now := stamp{modified: info.ModTime(), size: info.Size()}
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		now.inode = s.Ino
+	if left := k.copy.Left(at); left > 0 && left < lookPause {
+		return at.Add(left)
 	}
-	if now == k.seen && (k.readAt.IsZero() || at.Before(k.readAt)) {
-		return nil, at, nil
-	}
-	k.seen = now
-	if modified = info.ModTime(); modified.After(at) {
-		modified = at
-	}
-	z, err = localroot.Read(f)
-	return z, modified, err
-}
-
-// askServers asks the servers, one after another until one has a zone that is
-// fit for use, or says that there is no newer one.
-func (k *Keeper) askServers(ctx context.Context) {
-	failed := true
-	for _, server := range k.Servers {
-		err := k.askServer(ctx, server)
-		if ctx.Err() != nil {
-			return
-		}
-		if err == nil {
-			failed = false
-			break
-		}
-		k.fault(server.String(), err)
-	}
-	k.askAt = k.copy.Next(clock.Now(), failed)
-}
-
-func (k *Keeper) askServer(ctx context.Context, server netip.AddrPort) error {
-	source, err := k.sourceFor(server.Addr())
-	if err != nil {
-		return err
-	}
-	asked := clock.Now()
-	z, err := newest(ctx, source, server, k.copy)
-	if err != nil {
-		return err
-	}
-	if z == nil {
-		k.copy.Confirm(asked)
-		k.mended(server.String())
-		return nil
-	}
-	until, err := k.verify(z, clock.Now())
-	if err != nil {
-		return err
-	}
-	return k.take(server.String(), z, asked, until)
+	return at.Add(lookPause)
 }
 
 // verify returns when the signatures of a zone end, as the clock goes.
@@ -177,6 +130,8 @@ func (k *Keeper) verify(z *localroot.Zone, at time.Time) (until time.Time, err e
 
 // take puts a zone in use.
 func (k *Keeper) take(from string, z *localroot.Zone, confirmed, until time.Time) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	changed, err := k.copy.Take(z, confirmed, until)
 	if err != nil {
 		return err
@@ -188,62 +143,44 @@ func (k *Keeper) take(from string, z *localroot.Zone, confirmed, until time.Time
 	return nil
 }
 
+// confirm notes that the zone in use was the newest at a time.
+func (k *Keeper) confirm(from string, serial uint32, at time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.copy.Confirm(serial, at)
+	k.mended(from)
+}
+
 // mended forgets the faults of a file or server, and that the zone was aging.
 func (k *Keeper) mended(from string) {
 	delete(k.faults, from)
 	k.aging = k.aging && k.copy.Aging(clock.Now())
 }
 
-// fault counts that a zone could not be had or used, and tells what is new of it.
+// fault counts that a zone could not be had or used, and tells of it if that has
+// another cause than the last time.
 func (k *Keeper) fault(from string, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.copy.Fail()
-	if k.faults[from] != err.Error() {
-		k.faults[from] = err.Error()
+	cause := numbers.ReplaceAllString(err.Error(), "0")
+	if last, known := k.faults[from]; !known || last != cause {
+		k.faults[from] = cause
 		k.OnFault(from, err)
 	}
 }
 
-// sourceFor returns the source of the family of an address; the zero address if
-// the kernel is to choose.
-func (k *Keeper) sourceFor(to netip.Addr) (netip.Addr, error) {
-	for _, s := range k.Sources {
-		if s.Is4() == to.Is4() {
-			return s, nil
-		}
-	}
-	if len(k.Sources) > 0 {
-		return netip.Addr{}, fmt.Errorf("no source address of this family: %w", syscall.ENETUNREACH)
-	}
-	return netip.Addr{}, nil
-}
+// numbers are what differs from try to try though the cause does not: the port
+// of a connection, the line of a file, a serial, a time.
+var numbers = regexp.MustCompile(`[0-9]+`)
 
-// Run keeps the copy new until ctx ends, if there is anywhere to have one from.
-func (k *Keeper) Run(ctx context.Context) {
-	for k.File != "" || len(k.Servers) > 0 {
-		k.ReadFile()
-		if len(k.Servers) > 0 && !clock.Now().Before(k.askAt) {
-			k.askServers(ctx)
+// shielded does something with what others wrote. A panic is a fault like any
+// other: if it ended the process, one file or server would end all nodes.
+func shielded(do func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
 		}
-		if at := clock.Now(); k.copy.Expire(at) {
-			k.OnExpire()
-		} else if k.copy.Aging(at) && !k.aging {
-			k.aging = true
-			k.OnAge(k.copy.Until().Sub(at))
-		}
-		if clock.Wait(ctx, k.next(clock.Now())) != nil {
-			return
-		}
-	}
-}
-
-// next returns when there is something to do.
-func (k *Keeper) next(at time.Time) time.Time {
-	next := at.Add(filePause) // and no less often, without a file: to expire
-	if len(k.Servers) > 0 && k.askAt.Before(next) {
-		next = k.askAt
-	}
-	if until := k.copy.Until(); !until.IsZero() && until.Before(next) {
-		next = until
-	}
-	return next
+	}()
+	return do()
 }

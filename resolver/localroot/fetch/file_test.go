@@ -53,7 +53,7 @@ func TestKeeper_followsTheFile(t *testing.T) {
 		mustWrite(t, file, serialText(t, "1"), clock.Now())
 		pass(time.Second)
 		mustWrite(t, file, serialText(t, "2"), clock.Now())
-		pass(filePause + time.Second)
+		pass(lookPause + time.Second)
 		if !slices.Equal(told.taken, []uint32{1, 2}) {
 			t.Errorf("took %v, want 1 and 2", told.taken)
 		}
@@ -62,16 +62,16 @@ func TestKeeper_followsTheFile(t *testing.T) {
 		if z := c.Zone(); z == nil || z.Serial() != 2 || len(told.faults) != 2 || c.Stats().Failures < 4 {
 			t.Errorf("a bad file: %v, %+v, %d failures", z, told, c.Stats().Failures)
 		}
-		pass(7*24*time.Hour - time.Hour - 2*filePause)
+		pass(7*24*time.Hour - time.Hour - 2*lookPause)
 		if told.aged != 1 || told.expired != 0 {
 			t.Errorf("before its end: %+v", told)
 		}
-		pass(2 * filePause)
+		pass(2 * lookPause)
 		if told.expired != 1 || c.Zone() != nil {
 			t.Errorf("after its end: %+v", told)
 		}
 		mustWrite(t, file, serialText(t, "1"), clock.Now()) // older, but there is none now
-		pass(filePause + time.Second)
+		pass(lookPause + time.Second)
 		if z := c.Zone(); z == nil || z.Serial() != 1 {
 			t.Errorf("a good file again: %v, %q", z, told.faults)
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"proxima/resolver/localroot"
@@ -15,49 +16,74 @@ import (
 	"github.com/miekg/dns"
 )
 
-// transferTimeout bounds a transfer. A minute, not configurable: the root is some
-// 1.4 MiB.
-const transferTimeout = time.Minute
+const (
+	// transferTimeout bounds all that is asked of one server. A minute, not
+	// configurable: the root is some 1.4 MiB, at 190 kbit/s.
+	transferTimeout = time.Minute
+
+	// idleTimeout bounds how long a server may take to accept the connection, and
+	// for each message. 10 s, not configurable, as Unbound: who would be done
+	// within transferTimeout sends the longest message, of 64 KiB, in 3 s.
+	idleTimeout = 10 * time.Second
+)
+
+// Why a transfer was given up.
+var (
+	errTransfer = fmt.Errorf("not done within %v", transferTimeout)
+	errIdle     = fmt.Errorf("no message within %v", idleTimeout)
+)
 
 // A transfer is one conversation with a server that lets others copy the root.
 type transfer struct {
 	conn   *dns.Conn
-	octets int // received
+	idle   *time.Timer // ends the conversation
+	octets int         // received
 }
 
-// newest asks a server for the root zone if it has a newer one than c. It
-// returns no zone if c has the newest.
-func newest(ctx context.Context, source netip.Addr, server netip.AddrPort, c *localroot.Copy) (*localroot.Zone, error) {
-	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
-	defer cancel()
+// newest asks a server for the root zone if it has a newer one than is in use.
+// It returns no zone, but the serial, if it has the same.
+func (k *Keeper) newest(ctx context.Context, source netip.Addr, server netip.AddrPort) (z *localroot.Zone, serial uint32, err error) {
+	ctx, done := context.WithTimeoutCause(ctx, transferTimeout, errTransfer)
+	defer done()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	idle := time.AfterFunc(idleTimeout, func() { giveUp(errIdle) })
+	defer idle.Stop()
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx) // and not that the connection was closed
+		}
+	}()
+	conn, err := k.dial(ctx, source, server)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	t := &transfer{conn: &dns.Conn{Conn: conn}, idle: idle}
+	if k.copy.Zone() != nil {
+		if serial, err = t.serial(); err != nil {
+			return nil, 0, err
+		}
+		if wanted, err := k.copy.Wants(serial); !wanted {
+			return nil, serial, err
+		}
+	}
+	pile, err := t.zone()
+	if err != nil {
+		return nil, 0, err
+	}
+	z, err = pile.Zone()
+	return z, serial, err
+}
+
+// dial connects to a server by TCP.
+func dial(ctx context.Context, source netip.Addr, server netip.AddrPort) (net.Conn, error) {
 	d := net.Dialer{KeepAlive: -1}
 	if source.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
 	}
-	conn, err := d.DialContext(ctx, "tcp", server.String())
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline)
-	}
-	t := &transfer{conn: &dns.Conn{Conn: conn}}
-	if c.Zone() != nil {
-		offered, err := t.serial()
-		if err != nil {
-			return nil, err
-		}
-		if wanted, err := c.Wants(offered); !wanted {
-			return nil, err
-		}
-	}
-	rrs, err := t.zone()
-	if err != nil {
-		return nil, err
-	}
-	return localroot.New(rrs)
+	return d.DialContext(ctx, "tcp", server.String())
 }
 
 // serial asks which version the server has.
@@ -70,6 +96,9 @@ func (t *transfer) serial() (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
+	if !m.Authoritative { // a cache, which may have had it for a day
+		return 0, errors.New("is not authoritative for the root")
+	}
 	for _, rr := range m.Answer {
 		if soa, ok := rr.(*dns.SOA); ok && soa.Hdr.Name == "." {
 			return soa.Serial, nil
@@ -79,12 +108,12 @@ func (t *transfer) serial() (uint32, error) {
 }
 
 // zone has the whole zone sent, RFC 5936: it begins and ends with the SOA.
-func (t *transfer) zone() ([]dns.RR, error) {
+func (t *transfer) zone() (*localroot.Pile, error) {
 	id, err := t.ask(dns.TypeAXFR)
 	if err != nil {
 		return nil, err
 	}
-	var rrs []dns.RR
+	pile := new(localroot.Pile)
 	for {
 		m, err := t.receive(id)
 		if err != nil {
@@ -94,20 +123,20 @@ func (t *transfer) zone() ([]dns.RR, error) {
 			return nil, errors.New("a message without records amid the transfer")
 		}
 		for i, rr := range m.Answer {
+			all := pile.Records()
 			_, soa := rr.(*dns.SOA)
 			switch {
-			case len(rrs) == 0 && !soa:
+			case len(all) == 0 && !soa:
 				return nil, errors.New("the transfer does not begin with an SOA")
-			case len(rrs) == localroot.MaxRecords:
-				return nil, fmt.Errorf("more than %d records", localroot.MaxRecords)
-			case len(rrs) == 0 || !soa:
-				rrs = append(rrs, rr)
-			case !dns.IsDuplicate(rr, rrs[0]):
+			case len(all) > 0 && soa && !dns.IsDuplicate(rr, all[0]):
 				return nil, errors.New("the zone changed during the transfer")
-			case i+1 < len(m.Answer):
+			case len(all) > 0 && soa && i+1 < len(m.Answer):
 				return nil, errors.New("records after the end of the transfer")
-			default:
-				return rrs, nil
+			case len(all) > 0 && soa:
+				return pile, nil
+			}
+			if err := pile.Add(rr); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -119,11 +148,13 @@ func (t *transfer) ask(typ uint16) (id uint16, err error) {
 	crand.Read(random[:])
 	m := &dns.Msg{Question: []dns.Question{{Name: ".", Qtype: typ, Qclass: dns.ClassINET}}}
 	m.Id = binary.BigEndian.Uint16(random[:])
+	t.idle.Reset(idleTimeout)
 	return m.Id, t.conn.WriteMsg(m)
 }
 
 // receive reads one message of the reply to the question with an ID.
 func (t *transfer) receive(id uint16) (*dns.Msg, error) {
+	t.idle.Reset(idleTimeout)
 	var h dns.Header
 	packet, err := t.conn.ReadMsgHeader(&h)
 	if err != nil {
@@ -139,7 +170,15 @@ func (t *transfer) receive(id uint16) (*dns.Msg, error) {
 	case m.Id != id || !m.Response:
 		return nil, errors.New("not a reply to what was asked")
 	case m.Rcode != dns.RcodeSuccess:
-		return nil, errors.New(dns.RcodeToString[m.Rcode])
+		return nil, fmt.Errorf("RCODE %s", rcodeText(m.Rcode))
 	}
 	return m, nil
+}
+
+// rcodeText returns the name of a response code, or its number.
+func rcodeText(code int) string {
+	if name := dns.RcodeToString[code]; name != "" {
+		return name
+	}
+	return strconv.Itoa(code)
 }

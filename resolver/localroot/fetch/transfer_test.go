@@ -65,7 +65,17 @@ func TestKeeper_survivesBadServers(t *testing.T) {
 		{"hangs up", func(*dns.Msg) []*dns.Msg { return nil }, "EOF"},
 		{"refuses", func(q *dns.Msg) []*dns.Msg { return []*dns.Msg{new(dns.Msg).SetRcode(q, dns.RcodeRefused)} }, "REFUSED"},
 		{"refuses the zone", to(func(list []*dns.Msg) []*dns.Msg { list[0].Rcode = dns.RcodeRefused; return list }), "REFUSED"},
-		{"has no SOA", func(q *dns.Msg) []*dns.Msg { return []*dns.Msg{new(dns.Msg).SetReply(q)} }, "no SOA of the root"},
+		{"has a response code without a name", func(q *dns.Msg) []*dns.Msg { return []*dns.Msg{new(dns.Msg).SetRcode(q, 15)} }, "RCODE 15"},
+		{"has no SOA", func(q *dns.Msg) []*dns.Msg {
+			m := new(dns.Msg).SetReply(q)
+			m.Authoritative = true
+			return []*dns.Msg{m}
+		}, "no SOA of the root"},
+		{"has it of a cache", func(q *dns.Msg) []*dns.Msg {
+			m := transferred(rrs, 5)(q)
+			m[0].Authoritative = false
+			return m
+		}, "is not authoritative for the root"},
 		{"has an older zone", transferred(older, 5), "serial 6 is older than 7"},
 		{"another ID", to(func(list []*dns.Msg) []*dns.Msg { list[1].Id++; return list }), "not a reply to what was asked"},
 		{"a question", to(func(list []*dns.Msg) []*dns.Msg { list[1].Response = false; return list }), "not a reply to what was asked"},

@@ -119,6 +119,7 @@ func transferred(rrs []dns.RR, each int) func(q *dns.Msg) []*dns.Msg {
 		}
 		for len(all) > 0 {
 			m := new(dns.Msg).SetReply(q)
+			m.Authoritative = true
 			n := min(each, len(all))
 			m.Answer, all = all[:n], all[n:]
 			list = append(list, m)
