@@ -102,6 +102,9 @@ func hostWarnings(c *config.Node, links netsetup.Links, room memory.Room) []erro
 	if err := upstream.CheckPorts(); err != nil {
 		all = append(all, err)
 	}
+	_, _ = loadUpkeep(c, func(why error) {
+		all = append(all, fmt.Errorf("dnssec.anchor_state: %w; trust anchors will be begun anew", why))
+	}) // what is wrong with the anchors themselves is more than odd
 	if len(c.Anycast.Addresses) == 0 {
 		return all
 	}
@@ -118,8 +121,8 @@ func hostWarnings(c *config.Node, links netsetup.Links, room memory.Room) []erro
 }
 
 // checkHost returns why serve would fail on this host, or serve nobody, or would
-// not have the copy of the root that it is to have. It
-// changes nothing, and may run beside a daemon.
+// not have the copy of the root that it is to have. It changes nothing, and may
+// run beside a daemon.
 func checkHost(c *config.Node, links netsetup.Links) []error {
 	var wrong []error
 	add := func(err error) {

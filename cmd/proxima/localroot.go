@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -36,25 +37,30 @@ func (d *daemon) openLocalRoot(t trust.Options) {
 	d.rootKeep.ReadFile()
 }
 
-// checkLocalRoot returns why the file of the root zone could not be used, or
-// nil.
+// checkLocalRoot returns why the daemon could not use the file of the root zone,
+// or nil. It is proven with the keys that the daemon would trust, those that it
+// has learnt included.
 func checkLocalRoot(c *config.Node) (fault error) {
 	t, err := trustOptions(c)
 	if err != nil || c.Recursion.LocalRoot.File == "" {
 		return nil // that of the anchors is told already
 	}
-	var anchors []*dns.DS
-	for _, a := range t.Anchors {
-		if a.Hdr.Name == "." {
-			anchors = append(anchors, a)
-		}
+	upkeep, err := loadUpkeep(c, func(error) {}) // as is that of their state
+	if err != nil {
+		return nil
 	}
+	anchors := slices.DeleteFunc(slices.Clone(kept(t.Anchors, upkeep)), func(a *dns.DS) bool { return a.Hdr.Name != "." })
 	fetch.New(new(localroot.Copy), fetch.Options{
 		File: c.Recursion.LocalRoot.File, Anchors: func() []*dns.DS { return anchors }, Rules: t.Rules, Time: t.Time,
 		OnTake:  func(string, *localroot.Zone) {},
 		OnFault: func(_ string, err error) { fault = fmt.Errorf("recursion.local_root.file: %w", err) },
 	}).ReadFile()
 	return fault
+}
+
+// hasLocalRoot reports whether there is to be a copy of the root.
+func hasLocalRoot(c *config.Node) bool {
+	return c.Recursion.LocalRoot.File != "" || len(c.Recursion.LocalRoot.Servers) > 0
 }
 
 func (d *daemon) localRootRoom() prometheus.Collector {

@@ -86,8 +86,11 @@ func (d *daemon) newRegistry() *prometheus.Registry {
 	r.MustRegister(
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{Matcher: collecting})),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		d.daemonRoom(), d.serverRoom(), d.resolverRoom(), d.cacheRoom(), d.iterateRoom(), d.dialogueRoom(), d.localRootRoom(),
+		d.daemonRoom(), d.serverRoom(), d.resolverRoom(), d.cacheRoom(), d.iterateRoom(), d.dialogueRoom(),
 		d.selectionRoom(), d.upstreamRoom(), d.keeperRoom(),
 	)
+	if hasLocalRoot(d.c) {
+		r.MustRegister(d.localRootRoom())
+	}
 	return r
 }

@@ -162,7 +162,8 @@ func (d *daemon) buildResolver() (err error) {
 	if o.Trust, err = trustOptions(d.c); err != nil {
 		return err
 	}
-	if d.upkeep, err = loadUpkeep(d.c, d.log.Logger); err != nil {
+	anew := func(why error) { d.log.Warn("trust anchors were begun anew", zap.Error(why)) }
+	if d.upkeep, err = loadUpkeep(d.c, anew); err != nil {
 		return err
 	}
 	o.Trust.Anchors = kept(o.Trust.Anchors, d.upkeep)

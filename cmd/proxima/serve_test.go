@@ -178,7 +178,7 @@ func TestServe_failedStartNamesTheReasonAndLeavesNothing(t *testing.T) {
 }
 
 func TestMetrics_passTheLinter(t *testing.T) {
-	n := startNode(t, "")
+	n := startNode(t, "", withCopy)
 	problems, err := testutil.GatherAndLint(n.newRegistry())
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestMetrics_passTheLinter(t *testing.T) {
 }
 
 func TestMetrics_namePackages(t *testing.T) {
-	n := startNode(t, "")
+	n := startNode(t, "", withCopy)
 	families, err := n.newRegistry().Gather()
 	if err != nil {
 		t.Fatal(err)

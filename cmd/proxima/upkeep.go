@@ -14,9 +14,9 @@ import (
 )
 
 // loadUpkeep returns what is known of the root's keys: what the state file says,
-// or else the anchors alone. Without validation, or for another time than the
-// present, nothing is kept up to date, and there is none.
-func loadUpkeep(c *config.Node, log *zap.Logger) (*anchor.Upkeep, error) {
+// or else the anchors alone; then it tells why. Without validation, or for
+// another time than the present, nothing is kept up to date, and there is none.
+func loadUpkeep(c *config.Node, anew func(why error)) (*anchor.Upkeep, error) {
 	if !c.DNSSEC.Validate || !c.DNSSEC.ValidationTime.IsZero() {
 		return nil, nil
 	}
@@ -30,7 +30,7 @@ func loadUpkeep(c *config.Node, log *zap.Logger) (*anchor.Upkeep, error) {
 	}
 	if file := c.DNSSEC.AnchorState; file != "" {
 		if u, err = anchor.Load(file, ".", anchors); err != nil {
-			log.Warn("trust anchors were begun anew", zap.Error(err))
+			anew(err)
 		}
 	}
 	return &u, nil

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/miekg/dns"
-	"go.uber.org/zap"
 
 	"proxima/config"
 	"proxima/resolver/anchor"
@@ -34,7 +33,7 @@ func TestLoadUpkeep(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := -1
-			if u, err := loadUpkeep(c, zap.NewNop()); err != nil {
+			if u, err := loadUpkeep(c, func(why error) { t.Error(why) }); err != nil {
 				t.Fatal(err)
 			} else if u != nil {
 				got = len(u.Anchors)
