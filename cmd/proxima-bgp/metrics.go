@@ -7,6 +7,7 @@ import (
 	"proxima/bgpctl"
 	"proxima/bgpctl/sidecar"
 	"proxima/bgpctl/sidecar/gobgp"
+	"proxima/cmd/internal/admin"
 )
 
 // A room is the collector of this process. It keeps nothing: the sidecar counts,
@@ -22,19 +23,19 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	stateDesc       = desc("state", "1 for the state of the announcement.", "state")
+	stateDesc       = desc("state", "1 for the state in which the announcement is, 0 for the others.", "state")
 	announcedDesc   = desc("announced_prefixes", "Prefixes that the speaker has confirmed.")
 	leasedDesc      = desc("leased", "1 while a node holds the lease.")
-	ageDesc         = desc("lease_age_seconds", "Since the lease was last renewed; 0 without one.")
-	holdDownDesc    = desc("hold_down_seconds", "Until anything may be announced again.")
-	failedDesc      = desc("speaker_failed", "1 if the speaker has failed at the last change.")
-	transitionsDesc = desc("transitions_total", "Changes into the state.", "state")
+	ageDesc         = desc("lease_age_seconds", "Time since the lease was last renewed; 0 without one.")
+	holdDownDesc    = desc("hold_down_seconds", "Time until anything may be announced again.")
+	failedDesc      = desc("speaker_failed", "1 if the speaker failed at the last change of routes.")
+	transitionsDesc = desc("transitions_total", "Changes of the announcement into the state.", "state")
 	expiredDesc     = desc("lease_expired_total", "Leases that ran out.")
-	refusedDesc     = desc("lease_refused_total", "Leases that did not count.")
-	rejectedDesc    = desc("connections_rejected_total", "Connections that were not let in.")
-	garbageDesc     = desc("connections_garbage_total", "Connections ended for what they sent.")
+	refusedDesc     = desc("lease_refused_total", "Leases of nodes that were not taken.")
+	rejectedDesc    = desc("connections_rejected_total", "Connections to the socket that were not let in.")
+	garbageDesc     = desc("connections_garbage_total", "Connections to the socket ended for what they sent.")
 	errorsDesc      = desc("speaker_errors_total", "Calls of the speaker that failed.")
-	peerDesc        = desc("peer_up", "1 if the session with the router is up.", "peer")
+	peerDesc        = desc("peer_up", "1 if the BGP session with the router is up.", "peer")
 	droppedDesc     = prometheus.NewDesc("proxima_logging_dropped_lines_total", "Lines of the log that nobody will read.", nil, nil)
 )
 
@@ -59,8 +60,8 @@ func (r room) Collect(to chan<- prometheus.Metric) {
 	s, n := r.sidecar.Status(), r.sidecar.Stats()
 	for i, count := range n.Transitions {
 		state := bgpctl.State(i)
-		gauge(stateDesc, truth(s.State == state), state.String())
-		total(transitionsDesc, count, state.String())
+		gauge(stateDesc, truth(s.State == state), admin.Label(state.String()))
+		total(transitionsDesc, count, admin.Label(state.String()))
 	}
 	gauge(announcedDesc, float64(len(s.Announced)))
 	gauge(leasedDesc, truth(s.Leased))

@@ -148,11 +148,15 @@ func TestServe_tells_what_it_does(t *testing.T) {
 	if got := p.get(t, "/healthz"); got != "ok\n" {
 		t.Errorf("/healthz = %q, want ok", got)
 	}
-	metrics := p.get(t, "/metrics")
+	var metrics string
+	eventually(t, "told", func() bool { // the status is renewed ten times a second
+		metrics = p.get(t, "/metrics")
+		return strings.Contains(metrics, "proxima_sidecar_leased 1\n")
+	})
 	for _, want := range []string{
-		`proxima_sidecar_state{state="ANNOUNCED"} 1`,
-		`proxima_sidecar_state{state="WITHDRAWN"} 0`,
-		`proxima_sidecar_transitions_total{state="ANNOUNCED"} 1`,
+		`proxima_sidecar_state{state="announced"} 1`,
+		`proxima_sidecar_state{state="withdrawn"} 0`,
+		`proxima_sidecar_transitions_total{state="announced"} 1`,
 		"proxima_sidecar_announced_prefixes 1",
 		"proxima_sidecar_leased 1",
 		"proxima_sidecar_lease_expired_total 0",

@@ -144,10 +144,11 @@ func TestServe_refusesABadFile(t *testing.T) {
 }
 
 func TestServe_namesTheLineOfWhatThisHostLacks(t *testing.T) {
-	file := mustWrite(t, "listen: {addresses: [127.0.0.1]}\nadmin: {listen: \"\"}\ncontrol: {socket: \"\"}\nupstream:\n  sources: [203.0.113.77]\n")
-	_, err := run("serve", "-c", file)
-	if err == nil || self().Describe(err) != file+":5: upstream.sources: 203.0.113.77 is not on this host" {
-		t.Errorf("serve = %v", err)
+	text := "listen: {addresses: [127.0.0.1]}\nadmin: {listen: \"\"}\ncontrol: {socket: \"\"}\nupstream:\n  sources: [203.0.113.77]\n"
+	_, err := start(mustParse(t, text), silent())
+	want := "proxima.yaml:5: upstream.sources: 203.0.113.77 is not on this host"
+	if p, ok := find(err, config.NodeLines("proxima.yaml", []byte(text))); !ok || self().Describe(config.Problems{p}) != want {
+		t.Errorf("start = %v", err)
 	}
 }
 

@@ -67,12 +67,12 @@ func (d *daemon) localRootRoom() prometheus.Collector {
 	type stats = localroot.Stats
 	return room[stats]{d.root.Stats, []metric[stats]{
 		gauge("localroot_held", "1 if a copy of the root is in use.", func(s stats) int { return truth(s.Held) }),
-		gauge("localroot_serial", "Its serial.", func(s stats) uint64 { return uint64(s.Serial) }),
-		gauge("localroot_records", "Its records.", func(s stats) int { return s.Records }),
-		gauge("localroot_age_seconds", "Time since it was known to be the newest.", func(s stats) int { return int(s.Age.Seconds()) }),
-		gauge("localroot_left_seconds", "Time until it is thrown away.", func(s stats) int { return int(s.Left.Seconds()) }),
-		total("localroot_loads", "Copies put in use.", func(s stats) uint64 { return s.Loads }),
-		total("localroot_failures", "Copies that could not be had or used.", func(s stats) uint64 { return s.Failures }),
-		total("localroot_expired", "Copies thrown away because their time was over.", func(s stats) uint64 { return s.Expired }),
+		gauge("localroot_serial", "Serial of the copy of the root.", func(s stats) uint64 { return uint64(s.Serial) }),
+		gauge("localroot_records", "Records of the copy of the root.", func(s stats) int { return s.Records }),
+		gauge("localroot_age_seconds", "Time since the copy of the root was known to be the newest.", func(s stats) int { return int(s.Age.Seconds()) }),
+		gauge("localroot_left_seconds", "Time until the copy of the root is thrown away.", func(s stats) int { return int(s.Left.Seconds()) }),
+		total("localroot_loads", "Copies of the root put in use.", func(s stats) uint64 { return s.Loads }),
+		total("localroot_failures", "Copies of the root that could not be had or used.", func(s stats) uint64 { return s.Failures }),
+		total("localroot_expired", "Copies of the root thrown away because their time was over.", func(s stats) uint64 { return s.Expired }),
 	}}
 }

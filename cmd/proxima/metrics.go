@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"proxima/cmd/internal/admin"
 )
 
 // A metric is one figure, or one for each value of its label, taken from the
@@ -59,12 +61,19 @@ func gauge[S any, N figure](name, help string, of func(S) N) metric[S] {
 
 // totals is a counter for each value of a label.
 func totals[S any](name, help, label string, take func(s S, emit emit)) metric[S] {
-	return metric[S]{prometheus.NewDesc("proxima_"+name+"_total", help, []string{label}, nil), prometheus.CounterValue, take}
+	return metric[S]{prometheus.NewDesc("proxima_"+name+"_total", help, []string{label}, nil), prometheus.CounterValue, plainly(take)}
 }
 
 // gauges is a gauge for each value of a label.
 func gauges[S any](name, help, label string, take func(s S, emit emit)) metric[S] {
-	return metric[S]{prometheus.NewDesc("proxima_"+name, help, []string{label}, nil), prometheus.GaugeValue, take}
+	return metric[S]{prometheus.NewDesc("proxima_"+name, help, []string{label}, nil), prometheus.GaugeValue, plainly(take)}
+}
+
+// plainly is take with labels that are written as all are.
+func plainly[S any](take func(S, emit)) func(S, emit) {
+	return func(s S, to emit) {
+		take(s, func(value float64, label ...string) { to(value, admin.Label(label[0])) })
+	}
 }
 
 // truth is 1 or 0.

@@ -15,8 +15,8 @@ import (
 
 func (d *daemon) daemonRoom() prometheus.Collector {
 	return room[*daemon]{func() *daemon { return d }, []metric[*daemon]{
-		gauges("build_info", "1, with the version of the program.", "version",
-			func(_ *daemon, emit emit) { emit(1, self().Release()) }),
+		{prometheus.NewDesc("proxima_build_info", "1, with the version of the program.", []string{"version"}, nil), prometheus.GaugeValue,
+			func(_ *daemon, emit emit) { emit(1, self().Release()) }},
 		total("netsetup_repairs", "Addresses and routes that went missing and were put back.",
 			func(d *daemon) uint64 { return d.repairs.Load() }),
 		total("logging_dropped_lines", "Lines of the log that nobody will read.",
@@ -33,8 +33,8 @@ func (d *daemon) serverRoom() prometheus.Collector {
 		})
 	}
 	return room[stats]{d.server.Stats, []metric[stats]{
-		both("queries", "Messages received, whatever they were.", func(t server.Traffic) uint64 { return t.Queries }),
-		both("replies", "Messages sent.", func(t server.Traffic) uint64 { return t.Replies }),
+		both("queries", "Messages of clients received, whatever they were.", func(t server.Traffic) uint64 { return t.Queries }),
+		both("replies", "Messages sent to clients.", func(t server.Traffic) uint64 { return t.Replies }),
 		both("truncated", "Replies cut to size, with TC set.", func(t server.Traffic) uint64 { return t.Truncated }),
 		both("garbage", "Messages that deserve no reply.", func(t server.Traffic) uint64 { return t.Garbage }),
 		both("malformed", "Queries answered FORMERR.", func(t server.Traffic) uint64 { return t.FormErr }),
@@ -54,16 +54,16 @@ func (d *daemon) serverRoom() prometheus.Collector {
 		total("server_panics", "Panics while answering, each answered SERVFAIL.", func(s stats) uint64 { return s.Panics }),
 		total("server_kernel_drops", "Datagrams dropped because a socket's queue was full.",
 			func(s stats) uint64 { return s.KernelDrops }),
-		gauge("server_connections", "TCP connections open.", func(s stats) int { return s.Conns }),
-		total("server_connections_accepted", "TCP connections admitted.", func(s stats) uint64 { return s.Accepted }),
-		total("server_connections_paused", "Times that a TCP connection was not read because it owed too much.",
+		gauge("server_connections", "TCP connections of clients open.", func(s stats) int { return s.Conns }),
+		total("server_connections_accepted", "TCP connections of clients admitted.", func(s stats) uint64 { return s.Accepted }),
+		total("server_connections_paused", "Times that a TCP connection of a client was not read because it owed too much.",
 			func(s stats) uint64 { return s.Paused }),
-		totals("server_connections_refused", "TCP connections not admitted.", "reason", func(s stats, emit emit) {
+		totals("server_connections_refused", "TCP connections of clients not admitted.", "reason", func(s stats, emit emit) {
 			emit(float64(s.AcceptError), "error")
 			emit(float64(s.ConnsFull), "full")
 			emit(float64(s.ClientFull), "client_full")
 		}),
-		totals("server_connections_closed", "TCP connections closed by the server.", "reason", func(s stats, emit emit) {
+		totals("server_connections_closed", "TCP connections of clients closed by the server.", "reason", func(s stats, emit emit) {
 			emit(float64(s.Evicted), "evicted")
 			emit(float64(s.Mute), "mute")
 			emit(float64(s.Idle), "idle")
@@ -92,10 +92,10 @@ func (d *daemon) resolverRoom() prometheus.Collector {
 				emit(float64(s.RefreshFailed), "failed")
 				emit(float64(s.RefreshShed), "shed")
 			}),
-		gauge("resolver_inflight_refreshes", "Of the questions being worked on those that no client has asked yet.",
+		gauge("resolver_inflight_refreshes", "Questions being worked on to refresh an answer, which no client waits for yet.",
 			func(s stats) int { return s.Refreshing }),
 		gauge("resolver_inflight_lookups", "Questions being worked on.", func(s stats) int { return s.Flying }),
-		gauge("resolver_waiting_clients", "Clients that wait for these.", func(s stats) int { return s.Waiters }),
+		gauge("resolver_waiting_clients", "Clients that wait for questions being worked on.", func(s stats) int { return s.Waiters }),
 	}}
 }
 
@@ -127,22 +127,22 @@ func (d *daemon) iterateRoom() prometheus.Collector {
 	return room[stats]{d.walker.Stats, []metric[stats]{
 		total("iterate_lookups", "Walks begun.", func(s stats) uint64 { return s.Lookups }),
 		total("iterate_failures", "Walks that ended with an error.", func(s stats) uint64 { return s.Failures }),
-		total("iterate_bogus", "Of these because something could not be proven.", func(s stats) uint64 { return s.Bogus }),
+		total("iterate_bogus", "Walks that ended with an error because something could not be proven.", func(s stats) uint64 { return s.Bogus }),
 		total("iterate_secure", "Walks whose answer is proven, all of it.", func(s stats) uint64 { return s.Secure }),
 		total("iterate_proofs", "Proofs of DNSSEC computed.", func(s stats) uint64 { return s.Proofs }),
 		total("iterate_known_denials", "Questions answered by what zones have proven before, RFC 8198.", func(s stats) uint64 { return s.Known }),
-		total("iterate_lame", "Replies worth nothing.", func(s stats) uint64 { return s.Lame }),
+		total("iterate_lame", "Replies of authoritative servers worth nothing.", func(s stats) uint64 { return s.Lame }),
 		total("iterate_referrals", "Referrals followed.", func(s stats) uint64 { return s.Referrals }),
 		total("iterate_aliases", "CNAME and DNAME steps followed.", func(s stats) uint64 { return s.Aliases }),
 		total("iterate_server_lookups", "Lookups of name servers' addresses.", func(s stats) uint64 { return s.Servers }),
 		total("iterate_recalled_failures", "Questions of walks that had just failed, and were not asked again, RFC 9520.",
 			func(s stats) uint64 { return s.Recalled }),
 		total("iterate_local_root", "Questions that the copy of the root answered, RFC 8806.", func(s stats) uint64 { return s.Local }),
-		total("iterate_local_root_unfit", "Its replies that proved nothing, so that a server was asked.", func(s stats) uint64 { return s.Unfit }),
+		total("iterate_local_root_unfit", "Replies of the copy of the root that proved nothing, so that a server was asked.", func(s stats) uint64 { return s.Unfit }),
 		total("iterate_primes", "Times that the root's servers were learned.", func(s stats) uint64 { return s.Primes }),
 		total("iterate_crowded_servers", "Times that a server was passed by because too many questions were under way at it.",
 			func(s stats) uint64 { return s.Crowded }),
-		gauge("iterate_cuts", "Delegations known.", func(s stats) int { return s.Cuts }),
+		gauge("iterate_cuts", "Delegations (cuts) known.", func(s stats) int { return s.Cuts }),
 		totals("iterate_limited", "Questions that a limit ended.", "limit", func(s stats, emit emit) {
 			for name, n := range s.Limits {
 				emit(float64(n), name)
@@ -156,33 +156,33 @@ func (d *daemon) dialogueRoom() prometheus.Collector {
 	take := func() stats { return d.walker.Stats().Stats }
 	return room[stats]{take, []metric[stats]{
 		total("dialogue_exchanges", "Queries to authoritative servers.", func(s stats) uint64 { return s.Exchanges }),
-		total("dialogue_stream_exchanges", "Of these over TCP.", func(s stats) uint64 { return s.Streams }),
-		total("dialogue_plain_exchanges", "Of these without EDNS.", func(s stats) uint64 { return s.Plain }),
-		total("dialogue_timeouts", "Exchanges without a reply.", func(s stats) uint64 { return s.Timeouts }),
-		total("dialogue_faults", "Exchanges that the network refused.", func(s stats) uint64 { return s.Faults }),
+		total("dialogue_stream_exchanges", "Queries to authoritative servers over TCP.", func(s stats) uint64 { return s.Streams }),
+		total("dialogue_plain_exchanges", "Queries to authoritative servers without EDNS.", func(s stats) uint64 { return s.Plain }),
+		total("dialogue_timeouts", "Exchanges with authoritative servers without a reply in time.", func(s stats) uint64 { return s.Timeouts }),
+		total("dialogue_faults", "Exchanges with authoritative servers that the network refused.", func(s stats) uint64 { return s.Faults }),
 		total("dialogue_suspicious", "Exchanges over UDP in which something came that looked forged.",
 			func(s stats) uint64 { return s.Suspicious }),
 		total("dialogue_limited", "Questions that a server was not asked once more because a limit forbade.",
 			func(s stats) uint64 { return s.Limited }),
-		totals("dialogue_learned", "Times that a server was found to need another manner.", "manner", func(s stats, emit emit) {
+		totals("dialogue_learned", "Times that an authoritative server was found to need to be asked in another manner.", "manner", func(s stats, emit emit) {
 			emit(float64(s.LearnedPlain), "no_edns")
 			emit(float64(s.LearnedCase), "lower_case")
 			emit(float64(s.LearnedDeaf), "tcp")
 		}),
-		gauge("dialogue_servers", "Servers whose manners are remembered.", func(s stats) int { return s.Remembered }),
+		gauge("dialogue_servers", "Authoritative servers of which is remembered how they want to be asked.", func(s stats) int { return s.Remembered }),
 	}}
 }
 
 func (d *daemon) selectionRoom() prometheus.Collector {
 	type stats = selection.Stats
 	return room[stats]{d.servers.Stats, []metric[stats]{
-		gauge("selection_servers", "Servers remembered.", func(s stats) int { return s.Servers }),
-		total("selection_offers", "Servers chosen.", func(s stats) uint64 { return s.Offers }),
+		gauge("selection_servers", "Authoritative servers whose round trips and faults are remembered.", func(s stats) int { return s.Servers }),
+		total("selection_offers", "Times that an authoritative server was chosen.", func(s stats) uint64 { return s.Offers }),
 		total("selection_explored", "Unknown servers tried although a better known one was there.",
 			func(s stats) uint64 { return s.Explored }),
-		total("selection_exhausted", "Times that no server was left.", func(s stats) uint64 { return s.Exhausted }),
+		total("selection_exhausted", "Times that no authoritative server was left to choose.", func(s stats) uint64 { return s.Exhausted }),
 		total("selection_family_rests", "Times that IPv4 or IPv6 was found not to work.", func(s stats) uint64 { return s.FamilyRests }),
-		totals("selection_outcomes", "What came of asking servers.", "outcome", func(s stats, emit emit) {
+		totals("selection_outcomes", "Questions to authoritative servers, by what came of them.", "outcome", func(s stats, emit emit) {
 			for o, n := range s.Noted {
 				emit(float64(n), selection.Outcome(o).String())
 			}
@@ -193,21 +193,21 @@ func (d *daemon) selectionRoom() prometheus.Collector {
 func (d *daemon) upstreamRoom() prometheus.Collector {
 	type stats = upstream.Stats
 	return room[stats]{d.upstream.Stats, []metric[stats]{
-		gauge("upstream_inflight_exchanges", "Questions under way.", func(s stats) int { return s.InFlight }),
-		gauge("upstream_known_cookies", "Servers whose cookie is known.", func(s stats) int { return s.Cookies }),
-		totals("upstream_queries", "Questions sent.", "transport", func(s stats, emit emit) {
+		gauge("upstream_inflight_exchanges", "Questions to authoritative servers under way.", func(s stats) int { return s.InFlight }),
+		gauge("upstream_known_cookies", "Authoritative servers whose cookie is known.", func(s stats) int { return s.Cookies }),
+		totals("upstream_queries", "Questions sent to authoritative servers.", "transport", func(s stats, emit emit) {
 			emit(float64(s.Datagrams), "udp")
 			emit(float64(s.Streams), "tcp")
 		}),
-		gauge("upstream_connections", "TCP connections open.", func(s stats) int { return s.Connections }),
-		total("upstream_connects", "TCP connections begun.", func(s stats) uint64 { return s.Connects }),
-		total("upstream_reused_connections", "Questions that joined a TCP connection that was there.", func(s stats) uint64 { return s.Reused }),
-		total("upstream_resent", "Of these, questions that met its end and were sent again.", func(s stats) uint64 { return s.Resent }),
+		gauge("upstream_connections", "TCP connections to authoritative servers open.", func(s stats) int { return s.Connections }),
+		total("upstream_connects", "TCP connections to authoritative servers begun.", func(s stats) uint64 { return s.Connects }),
+		total("upstream_reused_connections", "Questions that joined a TCP connection to an authoritative server that was there.", func(s stats) uint64 { return s.Reused }),
+		total("upstream_resent", "Questions that met the end of a TCP connection they had joined, and were sent again.", func(s stats) uint64 { return s.Resent }),
 		total("upstream_evicted", "TCP connections ended without a reply because all were in use.", func(s stats) uint64 { return s.Evicted }),
 		total("upstream_crowded", "TCP connections not begun because their server had too many.", func(s stats) uint64 { return s.Crowded }),
-		total("upstream_replies", "Replies accepted.", func(s stats) uint64 { return s.Replies }),
-		total("upstream_truncated", "Of these truncated.", func(s stats) uint64 { return s.Truncated }),
-		totals("upstream_failures", "Exchanges without a reply.", "reason", func(s stats, emit emit) {
+		total("upstream_replies", "Replies of authoritative servers accepted.", func(s stats) uint64 { return s.Replies }),
+		total("upstream_truncated", "Replies accepted that were truncated.", func(s stats) uint64 { return s.Truncated }),
+		totals("upstream_failures", "Exchanges with authoritative servers without a reply.", "reason", func(s stats, emit emit) {
 			emit(float64(s.Timeouts), "timeout")
 			emit(float64(s.Cancelled), "cancelled")
 			emit(float64(s.Failed), "network")

@@ -239,13 +239,13 @@ func TestNode_isWithdrawnWhenItHangs(t *testing.T) {
 	n.mustServeWell(t, file)
 	n.mustAnnounce(t)
 	n.signal(t, syscall.SIGSTOP)
-	took := await(t, startLimit, "the withdrawal of a stopped node", func() error { return n.sidecarIn("WITHDRAWN") })
+	took := await(t, startLimit, "the withdrawal of a stopped node", func() error { return n.sidecarIn("withdrawn") })
 	within(t, "the withdrawal of a stopped node", took, lease+500*time.Millisecond)
 	if err := n.missing(); err != nil {
 		t.Errorf("withdrawn, but its addresses must stay: %v", err)
 	}
 	n.signal(t, syscall.SIGCONT)
-	await(t, startLimit, "the announcement of a node that goes on", func() error { return n.sidecarIn("ANNOUNCED") })
+	await(t, startLimit, "the announcement of a node that goes on", func() error { return n.sidecarIn("announced") })
 	n.mustStop(t)
 }
 

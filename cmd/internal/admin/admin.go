@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -61,6 +62,12 @@ func (s *Server) Metrics(figures prometheus.Gatherer) {
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(figures, promhttp.HandlerOpts{
 		MaxRequestsInFlight: maxScrapes, Timeout: writeLimit, DisableCompression: true,
 	}))
+}
+
+// Label returns what a label of a metric says for a text of ours: lower case, and
+// one word, so that nobody has to remember how each of them is written.
+func Label(text string) string {
+	return strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(text))
 }
 
 // Answer serves a text at path, with 200 if all is well and 503 otherwise.
