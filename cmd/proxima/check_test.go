@@ -126,7 +126,7 @@ func TestCheck_warnsOfADefaultThatCannotBe(t *testing.T) {
 func TestHostWarnings_nameACacheThatDoesNotFit(t *testing.T) {
 	c := mustParse(t, "cache: {memory: 2GiB}\n")
 	room := memory.Room{Octets: 2 << 30, Whose: "host"}
-	want := []string{"cache.memory: 2048 MiB need 2816 MiB with all else; the host has 2048 MiB, of which 1843 can be used"}
+	want := []string{"cache.memory: 2048 MiB need 2432 MiB with all else; the host has 2048 MiB, of which 1843 can be used"}
 	if got := texts(hostWarnings(c, netsetup.Kernel(), room)); !slices.Equal(got, want) {
 		t.Errorf("warnings %q, want %q", got, want)
 	}
