@@ -60,14 +60,17 @@ type Options struct {
 // octets. Get takes no lock.
 type Cache struct {
 	// immutable after New
-	seed   maphash.Seed
-	sets   []set
+	seed maphash.Seed
+	sets []set
+
+	chunks chunks // begins with what readers need of it, so that a hit takes one line of Cache
+
+	// immutable after New
 	past   ghosts
 	memory int64 // octets, with the tables
 	limit  int64 // octets of all answers
 
-	mu     sync.Mutex // held by who stores or evicts, never by who reads
-	chunks chunks
+	mu sync.Mutex // held by who stores or evicts, never by who reads
 
 	octets    atomic.Int64 // of all answers, and of those about to be stored
 	entries   atomic.Int64
@@ -137,14 +140,14 @@ func (c *Cache) Put(a *Answer) {
 	if old != nil {
 		c.release(old)
 		c.chunks.live[slot(s.slots[i].Load()).place().chunk()] -= old.units
+	} else if vacant, there := s.holds(0); there {
+		i = vacant
 	} else {
 		var was rank
-		if i, was, _ = s.least(&c.chunks, a.at, empty); was != empty {
-			if was == inUse {
-				s.fade()
-			}
-			c.bury(s.clear(&c.chunks, i), was)
+		if i, was, _ = s.least(&c.chunks, a.at); was == inUse {
+			s.fade()
 		}
+		c.bury(s.clear(&c.chunks, i), was)
 	}
 	s.slots[i].Store(uint64(newSlot(tag, c.chunks.lay(a))))
 	if c.past.known(tag) {

@@ -46,15 +46,15 @@ const (
 // find returns the answer for key and its slot, or nil. The answer may lie
 // elsewhere by now; what it says is as true there as here.
 func (s *set) find(m *chunks, key []byte, tag uint32) (i int, a *Answer) {
-	want := newSlot(tag, 0)
+	want := tag >> (32 - tagBits)
 	for i := range s.slots {
-		v := slot(s.slots[i].Load())
-		if v&^(1<<placeBits-1) != want || v == 0 {
+		v := s.slots[i].Load()
+		if uint32(v>>placeBits) != want {
 			continue
 		}
 		// If the slot is still the same, so was the chunk when it was read; and if
 		// it is the same again, it was the one of then or is the one of now.
-		if a := m.at(v.place()); a != nil && slot(s.slots[i].Load()) == v && bytes.Equal(a.key(), key) {
+		if a := m.at(slot(v).place()); a != nil && s.slots[i].Load() == v && bytes.Equal(a.key(), key) {
 			return i, a
 		}
 	}
@@ -103,7 +103,7 @@ func (s *set) all(m *chunks, used bool) (some [slotsPerSet]*Answer) {
 // less, and returns it with its rank; else nil. It tells how many answers it saw.
 // If even onceUsed is not to be had, the marks fade, so that it may be next time.
 func (s *set) evict(m *chunks, now instant, atMost rank) (a *Answer, was rank, seen int) {
-	i, was, seen := s.least(m, now, isDead)
+	i, was, seen := s.least(m, now)
 	if was == inUse && atMost >= onceUsed {
 		s.fade()
 	}
@@ -113,17 +113,14 @@ func (s *set) evict(m *chunks, now instant, atMost rank) (a *Answer, was rank, s
 	return s.clear(m, i), was, seen
 }
 
-// least returns the slot of the least dear answer whose rank is atLeast or
-// more, and how many of those were looked at: an empty slot ends the search.
-func (s *set) least(m *chunks, now instant, atLeast rank) (slot int, least rank, seen int) {
+// least returns the slot of the least dear answer, its rank, and how many answers
+// there are: if none, there is no slot either.
+func (s *set) least(m *chunks, now instant) (slot int, least rank, seen int) {
 	var first instant
 	for i := range s.slots {
 		r := s.rank(m, i, now)
-		if r < atLeast {
-			continue
-		}
 		if r == empty {
-			return i, empty, 1
+			continue
 		}
 		learned := s.in(m, i).at
 		if seen == 0 || r < least || r == least && learned < first {

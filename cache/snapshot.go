@@ -264,8 +264,8 @@ func (c *Cache) restore(a *Answer, used bool) bool {
 	s, tag := c.home(a.key())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i, was, _ := s.least(&c.chunks, a.at, empty)
-	if _, there := s.find(&c.chunks, a.key(), tag); there != nil || was != empty {
+	i, vacant := s.holds(0)
+	if _, there := s.find(&c.chunks, a.key(), tag); there != nil || !vacant {
 		return false
 	}
 	c.expect(a)
