@@ -105,7 +105,7 @@ func (m *mix) answer(t testing.TB, i int, at time.Time) *Answer {
 // many octets is full.
 func asDaemon(t *testing.T, cache int64) {
 	t.Helper()
-	garbage := max(cache/16, 48<<20)
+	garbage := max(cache/16, 64<<20)
 	limit, grow := debug.SetMemoryLimit(cache+garbage+256<<20), debug.SetGCPercent(int(100*garbage/cache))
 	t.Cleanup(func() {
 		debug.SetMemoryLimit(limit)

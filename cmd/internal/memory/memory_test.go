@@ -86,11 +86,11 @@ func TestPlan_Warning(t *testing.T) {
 		limit   int64
 		warning string
 	}{
-		{"enough", 256 * mib, Room{8192 * mib, "host"}, 560 * mib, ""},
-		{"unknown", 256 * mib, Room{0, "host"}, 560 * mib, ""},
-		{"just enough", 256 * mib, Room{623 * mib, "cgroup"}, 560 * mib, ""},
+		{"enough", 256 * mib, Room{8192 * mib, "host"}, 576 * mib, ""},
+		{"unknown", 256 * mib, Room{0, "host"}, 576 * mib, ""},
+		{"just enough", 256 * mib, Room{640 * mib, "cgroup"}, 576 * mib, ""},
 		{"not enough", 256 * mib, Room{600 * mib, "cgroup"}, 540 * mib,
-			"256 MiB need 560 MiB with all else; the cgroup has 600 MiB, of which 540 can be used"},
+			"256 MiB need 576 MiB with all else; the cgroup has 600 MiB, of which 540 can be used"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestPlan_grow(t *testing.T) {
 		{"an empty cache", 256 * mib, 0, 400},
 		{"a quarter of it", 256 * mib, 64 * mib, 145},
 		{"half of it", 256 * mib, 128 * mib, 84},
-		{"a full one", 256 * mib, 256 * mib, 17},
+		{"a full one", 256 * mib, 256 * mib, 22},
 		{"a large one, half full", 4096 * mib, 2048 * mib, 12},
 		{"a large one, full", 4096 * mib, 4096 * mib, 6},
 		{"more than full", 4096 * mib, 5000 * mib, 5},
@@ -136,9 +136,9 @@ func TestPlan_setsWhatNobodySaid(t *testing.T) {
 		grow        int
 		said        string
 	}{
-		{"nothing is said", "", 560 << 20, 17, "5 to 400"},
-		{"the limit is", "GOMEMLIMIT", limit, 17, "5 to 400"},
-		{"the growth is", "GOGC", 560 << 20, grow, "321"},
+		{"nothing is said", "", 576 << 20, 22, "5 to 400"},
+		{"the limit is", "GOMEMLIMIT", limit, 22, "5 to 400"},
+		{"the growth is", "GOGC", 576 << 20, grow, "321"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
