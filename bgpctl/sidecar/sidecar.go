@@ -29,6 +29,7 @@ type Speaker interface {
 // Options says where to listen and what may be announced.
 type Options struct {
 	Path     string  // of the socket; root and this process's user may connect
+	File     string  // where what outlives the process is kept; "" = nowhere
 	Groups   []Group // at least one
 	Rules    state.Rules
 	Speaker  Speaker              // the caller closes it after Serve
@@ -44,6 +45,10 @@ const (
 	// setLimit bounds one call of the speaker. It takes milliseconds; one that
 	// takes 2 s hangs, and only the end of this process withdraws then.
 	setLimit = 2 * time.Second
+
+	// writeLimit bounds how long the end waits for the disk: nobody loses a query
+	// for what is not kept.
+	writeLimit = time.Second
 
 	// retryEvery is when a speaker that has failed is asked again.
 	retryEvery = time.Second
@@ -62,13 +67,17 @@ type Sidecar struct {
 	socket   *socket
 	now      func() time.Duration // the clock of leases
 	messages chan message         // from the connections to Serve
+	orders   chan order           // from operators to Serve
+	keeps    chan kept            // from Serve to the writer of File; holds one
+	written  chan struct{}        // closed when the writer has ended
 	done     chan struct{}        // closed when Serve ends
 	readers  sync.WaitGroup
 	status   atomic.Pointer[Status]
 	counters counters
 
-	mu    sync.Mutex // guards conns
-	conns map[*conn]bool
+	mu      sync.Mutex // guards conns and history
+	conns   map[*conn]bool
+	history []Transition
 
 	// Owned by Serve.
 	a       state.Announcement
@@ -116,10 +125,13 @@ func Listen(o Options) (*Sidecar, error) {
 		socket:   l,
 		now:      boottime,
 		messages: make(chan message),
+		orders:   make(chan order),
+		keeps:    make(chan kept, 1),
+		written:  make(chan struct{}),
 		done:     make(chan struct{}),
 		conns:    make(map[*conn]bool),
-		a:        state.Announcement{Reason: "started"},
 	}
+	s.a = s.recall(s.now())
 	s.publish(s.now())
 	return s, nil
 }
@@ -128,6 +140,7 @@ func Listen(o Options) (*Sidecar, error) {
 // returns nil. It is called once. ErrStuck ends it early.
 func (s *Sidecar) Serve(ctx context.Context) error {
 	s.readers.Go(s.accept)
+	go s.write()
 	defer s.close()
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
@@ -140,6 +153,8 @@ func (s *Sidecar) Serve(ctx context.Context) error {
 			err = s.advance(state.Event{Kind: state.Tick}, s.now())
 		case m := <-s.messages:
 			err = s.take(m)
+		case o := <-s.orders:
+			err = s.obey(o)
 		}
 		if err != nil {
 			return err
@@ -154,6 +169,7 @@ func (s *Sidecar) Close() error { return s.socket.close() }
 // close ends the connections and waits for their goroutines.
 func (s *Sidecar) close() {
 	close(s.done)
+	close(s.keeps)
 	if err := s.socket.close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		s.log.Warn("socket not closed", zap.Error(err))
 	}
@@ -163,14 +179,20 @@ func (s *Sidecar) close() {
 	}
 	s.mu.Unlock()
 	s.readers.Wait()
+	select {
+	case <-s.written:
+	case <-time.After(writeLimit):
+		s.log.Error("the disk does not take what is to be kept", zap.String("file", s.o.File))
+	}
 }
 
 // withdraw is the end of Serve.
 func (s *Sidecar) withdraw() error {
 	if s.a.Announces() {
-		s.log.Info("announcement withdrawn", zap.String("reason", "the sidecar stops"))
+		s.log.Info("announcement withdrawn", zap.String("reason", state.Stopped))
 	}
-	s.a = state.Announcement{Since: s.now(), Reason: "the sidecar stops"}
+	s.a = s.a.Stop(s.now(), s.o.Rules)
+	s.keep(s.now())
 	err := s.set(nil)
 	s.publish(s.now())
 	return err
@@ -247,7 +269,11 @@ func (s *Sidecar) advance(e state.Event, at time.Duration) error {
 	s.a = state.Step(before, e, at, s.o.Rules)
 	if s.a.State != before.State {
 		s.counters.transitions[s.a.State].Add(1)
+		s.remember(before, s.a)
 		s.tell()
+	}
+	if s.a.State != before.State || s.a.Merit != before.Merit || s.a.Drained != before.Drained {
+		s.keep(at)
 	}
 	if before.Expires != 0 && at >= before.Expires {
 		s.counters.expired.Add(1)

@@ -17,6 +17,11 @@ type Status struct {
 	Leased     bool           // there is a lease that has not run out
 	LeaseAge   time.Duration  // since it was last renewed
 	HoldDown   time.Duration  // left before anything may be announced; 0 = none
+	Merit      float64        // figure of merit: what routers that damp hold against the prefixes
+	Low        bool           // with degraded attributes, if announced
+	Drained    bool           // by an operator
+	Check      string         // the check that caused the state, if one did
+	Class      bgpctl.Class   // of its fault
 	SpeakerErr error          // of the last change; nil = none
 	At         time.Time      // of this status; it is renewed with each tick
 }
@@ -46,6 +51,11 @@ func (s *Sidecar) publish(at time.Duration) {
 		Leased:     s.a.Expires > at,
 		LeaseAge:   s.leaseAge(at),
 		HoldDown:   max(s.a.HoldDown-at, 0),
+		Merit:      s.a.Worth(at, s.o.Rules).Merit.Value,
+		Low:        s.a.Low && s.a.Announces(),
+		Drained:    s.a.Drained,
+		Check:      s.a.Check,
+		Class:      s.a.Class,
 		SpeakerErr: s.failed,
 		At:         time.Now(),
 	})

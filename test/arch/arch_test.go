@@ -60,7 +60,7 @@ var may = map[string][]string{
 	"disk":                     {},
 	"bgpctl":                   {},
 	"bgpctl/check":             {},
-	"bgpctl/sidecar":           {"bgpctl", "bgpctl/sidecar/state"},
+	"bgpctl/sidecar":           {"bgpctl", "bgpctl/sidecar/state", "disk"},
 	"bgpctl/sidecar/state":     {"bgpctl"},
 	"bgpctl/sidecar/gobgp":     {"bgpctl", "bgpctl/sidecar"},
 	"config":                   {},
