@@ -10,18 +10,20 @@ import (
 
 // A Sidecar is proxima-bgp's file. Its fields carry the names of the file's keys.
 type Sidecar struct {
-	Socket   string
-	Speaker  string // gobgp or dry-run
-	GoBGP    GoBGP
-	Groups   []Group
-	Warmup   Warmup
-	Degrade  Degrade
-	HoldDown HoldDown
-	Damping  Damping
-	Guard    Guard
-	Drain    Drain
-	Admin    Admin
-	Log      Log
+	Socket    string
+	Speaker   string // gobgp or dry-run
+	GoBGP     GoBGP
+	Groups    []Group
+	Warmup    Warmup
+	Degrade   Degrade
+	HoldDown  HoldDown
+	Damping   Damping
+	Guard     Guard
+	Drain     Drain
+	StateFile string // where what outlives the process is kept; empty = nowhere
+	Control   Control
+	Admin     Admin
+	Log       Log
 }
 
 // GoBGP is the section gobgp.
@@ -138,17 +140,19 @@ const blackhole Community = 65535<<16 | 666
 // Problems; file is only named in it.
 func ParseSidecar(file string, text []byte) (*Sidecar, error) {
 	s := &Sidecar{
-		Socket:   "/run/proxima/bgp.sock",
-		Speaker:  "gobgp",
-		GoBGP:    GoBGP{HoldTime: 9 * time.Second},
-		Warmup:   Warmup{Min: 5 * time.Second, Rise: 10, Jitter: 5 * time.Second},
-		Degrade:  Degrade{Dwell: 60 * time.Second, Rise: 30},
-		HoldDown: HoldDown{Base: 60 * time.Second, Max: time.Hour, Jitter: 0.2},
-		Damping:  Damping{HalfLife: 15 * time.Minute, Limit: 2500},
-		Guard:    Guard{OnUnknown: "withdraw"},
-		Drain:    Drain{Wait: 120 * time.Second, Quiet: 20 * time.Second},
-		Admin:    Admin{Listen: netip.MustParseAddrPort("127.0.0.1:9154")},
-		Log:      Log{Level: "info"},
+		Socket:    "/run/proxima/bgp.sock",
+		Speaker:   "gobgp",
+		GoBGP:     GoBGP{HoldTime: 9 * time.Second},
+		Warmup:    Warmup{Min: 5 * time.Second, Rise: 10, Jitter: 5 * time.Second},
+		Degrade:   Degrade{Dwell: 60 * time.Second, Rise: 30},
+		HoldDown:  HoldDown{Base: 60 * time.Second, Max: time.Hour, Jitter: 0.2},
+		Damping:   Damping{HalfLife: 15 * time.Minute, Limit: 2500},
+		Guard:     Guard{OnUnknown: "withdraw"},
+		Drain:     Drain{Wait: 120 * time.Second, Quiet: 20 * time.Second},
+		StateFile: "/var/lib/proxima/bgp.state",
+		Control:   Control{Socket: "/run/proxima/bgp-control.sock"},
+		Admin:     Admin{Listen: netip.MustParseAddrPort("127.0.0.1:9154")},
+		Log:       Log{Level: "info"},
 	}
 	r := &reader{file: file, lines: make(map[string]int)}
 	if r.read(text, s.fields()) {
@@ -189,6 +193,8 @@ func (s *Sidecar) fields() []field {
 		section("drain",
 			one("wait", &s.Drain.Wait, duration(0, time.Hour)),
 			one("quiet", &s.Drain.Quiet, duration(0, time.Hour))),
+		one("state_file", &s.StateFile, orEmpty(filePath)),
+		section("control", one("socket", &s.Control.Socket, orEmpty(socketPath))),
 		section("admin", one("listen", &s.Admin.Listen, orEmpty(addressPort))),
 		section("log", one("level", &s.Log.Level, logLevel)),
 	}
@@ -344,6 +350,9 @@ func (s *Sidecar) check(r *reader) {
 	}
 	if s.HoldDown.Base > s.HoldDown.Max {
 		r.fault("hold_down.base", "is above hold_down.max", "at most "+brief(s.HoldDown.Max))
+	}
+	if s.Control.Socket == s.Socket && s.Socket != "" {
+		r.fault("control.socket", "is the path of socket, too", "another path")
 	}
 	if s.Drain.Quiet > s.Drain.Wait {
 		r.fault("drain.quiet", "is above drain.wait", "at most "+brief(s.Drain.Wait))

@@ -48,6 +48,8 @@ degrade: {dwell: 5s, rise: 6}
 hold_down: {base: 3s, max: 4s, jitter: 0.5}
 damping: {half_life: 1m, limit: 0}
 guard: {on_unknown: hold}
+state_file: /var/lib/b.state
+control: {socket: /run/b-control.sock}
 drain: {wait: 6s, quiet: 5s}
 admin: {listen: ""}
 log: {level: warn}
@@ -67,6 +69,7 @@ log: {level: warn}
 		}},
 		Warmup: Warmup{time.Second, 2, 0}, Degrade: Degrade{5 * time.Second, 6}, HoldDown: HoldDown{3 * time.Second, 4 * time.Second, 0.5},
 		Damping: Damping{time.Minute, 0}, Guard: Guard{"hold"},
+		StateFile: "/var/lib/b.state", Control: Control{"/run/b-control.sock"},
 		Drain: Drain{6 * time.Second, 5 * time.Second}, Log: Log{Level: "warn"},
 	}
 	if !reflect.DeepEqual(got, want) {

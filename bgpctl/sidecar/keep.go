@@ -107,7 +107,7 @@ func (s *Sidecar) write() {
 			failed = ""
 		case err.Error() != failed:
 			failed = err.Error()
-			s.log.Error("nothing is kept for the next start", zap.String("file", s.o.File), zap.Error(err))
+			s.log.Warn("nothing is kept for the next start", zap.String("file", s.o.File), zap.Error(err))
 		}
 	}
 }

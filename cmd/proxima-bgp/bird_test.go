@@ -145,6 +145,8 @@ groups:
     med: 7
 warmup: {min: 0s, rise: 1, jitter: 0s}
 damping: {limit: 0}
+state_file: ""
+control: {socket: ""}
 hold_down: {base: 1s, max: 1s}
 drain: {wait: 1h}
 admin: {listen: ""}

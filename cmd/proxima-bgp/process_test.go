@@ -44,9 +44,10 @@ var prefix = netip.MustParsePrefix("198.51.100.0/24")
 // A process is a sidecar in a process of its own.
 type process struct {
 	*exec.Cmd
-	socket string
-	admin  string
-	ended  chan error
+	socket  string
+	control string
+	admin   string
+	ended   chan error
 }
 
 // newProgram starts a sidecar with a speaker: the lines of its file.
@@ -57,10 +58,10 @@ func newProgram(t *testing.T, speaker string, changes ...func(*exec.Cmd)) *proce
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &process{socket: filepath.Join(dir, "run", "bgp.sock"), admin: freePort(t, "127.0.0.1"), ended: make(chan error, 1)}
+	p := &process{socket: filepath.Join(dir, "run", "bgp.sock"), control: filepath.Join(dir, "run", "control.sock"), admin: freePort(t, "127.0.0.1"), ended: make(chan error, 1)}
 	file := filepath.Join(dir, "proxima-bgp.yaml")
-	text := fmt.Sprintf("%s\nsocket: %s\nadmin: {listen: %s}\ngroups: [{name: main, prefixes: [%s]}]\nwarmup: {min: 0s, rise: 1, jitter: 0s}\ndamping: {limit: 0}\n",
-		speaker, p.socket, p.admin, prefix)
+	text := fmt.Sprintf("%s\nsocket: %s\nadmin: {listen: %s}\ngroups: [{name: main, prefixes: [%s]}]\nwarmup: {min: 0s, rise: 1, jitter: 0s}\ndamping: {limit: 0}\nstate_file: %s\ncontrol: {socket: %s}\n",
+		speaker, p.socket, p.admin, prefix, filepath.Join(dir, "state"), p.control)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 
 	"proxima/bgpctl/sidecar"
 	"proxima/cmd/internal/admin"
+	"proxima/cmd/internal/control"
+	"proxima/cmd/internal/ctl"
 	"proxima/cmd/internal/logging"
 	"proxima/cmd/internal/signals"
 )
@@ -44,18 +46,25 @@ func serve(file string, caught signals.Signals) error {
 	if err != nil {
 		return errors.Join(err, s.Close(), speaker.Close(context.Background()))
 	}
+	orders, err := control.Listen(c.Control.Socket)
+	if err != nil {
+		web.Close()
+		return errors.Join(err, s.Close(), speaker.Close(context.Background()))
+	}
 	fillAdmin(web, room{s, peers, log.Dropped})
+	ctl.Serve(orders, s, count(peers))
 	log.Info("started", zap.String("version", self().Release()), zap.String("socket", c.Socket), zap.String("speaker", c.Speaker))
-	return run(s, speaker, web, log.Logger, caught)
+	return run(s, speaker, web, orders, log.Logger, caught)
 }
 
 // run ends with a signal, or when the sidecar fails. Then it withdraws and ends
 // the other parts.
-func run(s *sidecar.Sidecar, speaker sidecar.Speaker, web *admin.Server, log *zap.Logger, caught signals.Signals) error {
+func run(s *sidecar.Sidecar, speaker sidecar.Speaker, web *admin.Server, orders *control.Server, log *zap.Logger, caught signals.Signals) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var watched sync.WaitGroup
 	watched.Go(func() { web.Serve(log) })
+	watched.Go(func() { orders.Serve(log) })
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx) }()
 
@@ -67,6 +76,7 @@ func run(s *sidecar.Sidecar, speaker sidecar.Speaker, web *admin.Server, log *za
 		err = <-served
 	}
 	web.Close()
+	orders.Close()
 	watched.Wait()
 	if errors.Is(err, sidecar.ErrStuck) {
 		return err // it would not return from Close, either

@@ -80,22 +80,26 @@ func readPassword(file string) (string, error) {
 	return string(text), nil
 }
 
+// count returns how many of the sessions are up; nil if there are none.
+func count(peers func() []gobgp.PeerStatus) func() (up, all int) {
+	if peers == nil {
+		return nil
+	}
+	return func() (up, all int) {
+		list := peers()
+		for _, p := range list {
+			if p.Up {
+				up++
+			}
+		}
+		return up, len(list)
+	}
+}
+
 // sidecarOptions takes the speaker and its sessions; nil = it has none.
 func sidecarOptions(c *config.Sidecar, speaker sidecar.Speaker, peers func() []gobgp.PeerStatus, log *zap.Logger) sidecar.Options {
-	var sessions func() (up, all int)
-	if peers != nil {
-		sessions = func() (up, all int) {
-			list := peers()
-			for _, p := range list {
-				if p.Up {
-					up++
-				}
-			}
-			return up, len(list)
-		}
-	}
 	return sidecar.Options{
-		Path: c.Socket, Groups: groups(c), Speaker: speaker, Sessions: sessions, Log: log,
+		Path: c.Socket, File: c.StateFile, Groups: groups(c), Speaker: speaker, Sessions: count(peers), Log: log,
 		Rules: state.Rules{
 			Warmup:   state.Warmup(c.Warmup),
 			Degrade:  state.Degrade(c.Degrade),

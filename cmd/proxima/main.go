@@ -5,7 +5,8 @@
 // addresses. A signal takes the same way back: the announcement first, the
 // addresses last. "proxima check" says what is wrong with a file, or with this
 // host for that file; "proxima health" asks the daemon beside how it is;
-// "proxima explain" says how a name is resolved; and "proxima grant" gives the
+// "proxima explain" says how a name is resolved; "proxima ctl bgp" sees and changes
+// what the sidecar announces; and "proxima grant" gives the
 // program its capabilities when it is installed.
 package main
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"proxima/cmd/internal/ctl"
 	"proxima/cmd/internal/program"
 	"proxima/cmd/internal/signals"
 	"proxima/config"
@@ -50,6 +52,7 @@ func command(out io.Writer) *cobra.Command {
 		program.OnFile("health", "Ask the daemon of this configuration file whether it should go on", noFile,
 			func(file string) error { return askHealth(out, file) }),
 		explainCommand(out),
+		ctl.Command(out),
 		&cobra.Command{
 			Use:   "grant FILE",
 			Short: "Give a program's file the two capabilities of serve, as setcap does",

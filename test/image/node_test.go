@@ -80,6 +80,8 @@ groups:
     next_hop: {ipv4: {{index .Local 0}}, ipv6: "{{index .Local 1}}"}
 warmup: {min: 1s, rise: 3, jitter: 0s}
 damping: {limit: 0}
+state_file: ""
+control: {socket: ""}
 hold_down: {base: 1s, max: 1s}
 drain: {wait: 4s, quiet: 0s}
 `))

@@ -65,6 +65,8 @@ warmup: {min: 1s, rise: 3, jitter: 0s}
 damping: {limit: 0}
 hold_down: {base: 5s, max: 10s}
 drain: {wait: 3s, quiet: 2s}
+state_file: {{.Control}}.state
+control: {socket: {{.Control}}}
 `))
 
 // configure writes both files.
@@ -72,7 +74,7 @@ func (n *node) configure() error {
 	v := map[string]any{
 		"ID": n.ID, "Service": service, "Prefixes": prefixes, "Lease": lease,
 		"Sources": addrs(n.uplink.far), "Routers": addrs(n.uplink.near),
-		"ASN": nodeASN, "RouterASN": n.ASN, "Socket": n.file("sock"), "Anchor": anchorOf(sim.New(seed)),
+		"ASN": nodeASN, "RouterASN": n.ASN, "Socket": n.file("sock"), "Control": n.file("bgp.sock"), "Anchor": anchorOf(sim.New(seed)),
 	}
 	for file, t := range map[string]*template.Template{n.file("yaml"): nodeFile, n.file("bgp.yaml"): sidecarFile} {
 		f, err := os.Create(file)

@@ -157,6 +157,8 @@ speaker: dry-run
 groups: [{name: main, prefixes: %s}]
 warmup: {min: 0s, rise: 1, jitter: 0s}
 damping: {limit: 0}
+state_file: ""
+control: {socket: ""}
 hold_down: {base: 0s, max: 0s}
 drain: {wait: 300ms, quiet: 0s}
 admin: {listen: 127.0.0.1:9154}

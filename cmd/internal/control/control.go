@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"proxima/cmd/internal/peer"
 )
 
 // None of these is configurable: one or two people ask.
@@ -45,7 +47,7 @@ type Server struct {
 func Listen(path string) (*Server, error) {
 	mux := http.NewServeMux()
 	s := &Server{mux: mux, places: make(chan struct{}, maxAsked), web: &http.Server{
-		Handler: mux, ErrorLog: zap.NewStdLog(zap.NewNop()), MaxHeaderBytes: maxHeader,
+		Handler: mux, ConnContext: withUser, ErrorLog: zap.NewStdLog(zap.NewNop()), MaxHeaderBytes: maxHeader,
 		ReadTimeout: askLimit, WriteTimeout: askLimit,
 	}}
 	if path == "" {
@@ -97,7 +99,16 @@ func clear(path string) error {
 // Answer serves at path what ask makes of the parameters, as JSON. An error is
 // told to the client. It is called before Serve.
 func (s *Server) Answer(path string, ask func(context.Context, url.Values) (any, error)) {
-	s.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+	s.handle("GET "+path, ask)
+}
+
+// Obey is Answer for what changes something: Tell asks for it, Ask cannot.
+func (s *Server) Obey(path string, do func(context.Context, url.Values) (any, error)) {
+	s.handle("POST "+path, do)
+}
+
+func (s *Server) handle(pattern string, ask func(context.Context, url.Values) (any, error)) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case s.places <- struct{}{}:
 			defer func() { <-s.places }()
@@ -113,6 +124,27 @@ func (s *Server) Answer(path string, ask func(context.Context, url.Values) (any,
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(reply) // fails only if the client has gone
 	})
+}
+
+// userKey is where a request's context has the user who asks.
+type userKey struct{}
+
+// withUser notes who is at the other end of a connection.
+func withUser(ctx context.Context, c net.Conn) context.Context {
+	if u, ok := c.(*net.UnixConn); ok {
+		if cred := peer.Of(u); cred != nil {
+			return context.WithValue(ctx, userKey{}, cred.Uid)
+		}
+	}
+	return ctx
+}
+
+// User returns who asks, for the log.
+func User(ctx context.Context) string {
+	if uid, ok := ctx.Value(userKey{}).(uint32); ok {
+		return fmt.Sprintf("uid %d", uid)
+	}
+	return "somebody"
 }
 
 // Serve answers until Close. A fault before that is logged: the program goes on
@@ -140,9 +172,18 @@ var ErrAbsent = errors.New("no daemon listens there")
 
 // Ask asks the daemon at the socket, and reads its reply into into.
 func Ask(ctx context.Context, socket, path string, with url.Values, into any) error {
+	return call(ctx, http.MethodGet, socket, path, with, into)
+}
+
+// Tell is Ask for what changes something.
+func Tell(ctx context.Context, socket, path string, with url.Values, into any) error {
+	return call(ctx, http.MethodPost, socket, path, with, into)
+}
+
+func call(ctx context.Context, method, socket, path string, with url.Values, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://proxima"+path+"?"+with.Encode(), nil)
+	request, err := http.NewRequestWithContext(ctx, method, "http://proxima"+path+"?"+with.Encode(), nil)
 	if err != nil {
 		return err
 	}
