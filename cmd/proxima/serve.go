@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/netip"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -39,11 +38,6 @@ const failureMemory = 4 << 20
 // MiB, not configurable: only those who mend a zone ask for them.
 const unprovenMemory = 4 << 20
 
-// primeLimit bounds how long the start waits for the root servers. 3 s, not
-// configurable. Without them the node serves all the same: the Internet behind
-// it is not its fault, and cached or local names need none.
-const primeLimit = 3 * time.Second
-
 // A daemon is everything that serve holds. It is built in the order of its
 // fields and taken apart in the other.
 type daemon struct {
@@ -64,6 +58,7 @@ type daemon struct {
 	upstream *upstream.Client
 	walker   *iterate.Walker
 	resolver *resolver.Resolver
+	roots    roots
 	root     localroot.Copy
 	rootKeep *fetch.Keeper   // of root
 	upkeep   *anchor.Upkeep  // of the root's keys; nil if they are not kept up to date
@@ -158,7 +153,7 @@ func (d *daemon) buildResolver() (err error) {
 	d.servers = selection.New(0)
 	o := walkerOptions(d.c, hints, d.sources)
 	o.Exchanger, o.Selection, o.Cache = d.upstream, d.servers, d.answers
-	o.LocalRoot = d.root.Answer
+	o.LocalRoot, o.OnPrime = d.root.Answer, d.noteRoot
 	if o.Trust, err = trustOptions(d.c); err != nil {
 		return err
 	}
@@ -302,16 +297,4 @@ func (d *daemon) awaitEnd(caught signals.Signals, failed context.Context) bool {
 			return true
 		}
 	}
-}
-
-// prime learns the root's servers, so that the first client need not wait for
-// that. A root that is silent is only a warning.
-func (d *daemon) prime(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, primeLimit)
-	defer cancel()
-	if err := d.walker.Prime(ctx); err != nil {
-		d.log.Warn("root could not be primed", zap.Error(err))
-		return
-	}
-	d.log.Info("root was primed")
 }

@@ -106,6 +106,7 @@ func (w *Walker) prime(ctx context.Context, note *record.Question) error {
 	}
 	w.counts.primes.Add(1)
 	w.primed.Store(cut)
+	w.onPrime(cut.Servers)
 	return nil
 }
 

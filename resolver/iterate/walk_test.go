@@ -387,7 +387,8 @@ func TestWalker_configuredZones(t *testing.T) {
 func TestWalker_Prime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := testInternet()
-		w := mustWalker(t, n, nil)
+		var told [][]Server
+		w := mustWalker(t, n, func(o *Options) { o.OnPrime = func(servers []Server) { told = append(told, servers) } })
 		if err := w.Prime(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -397,6 +398,9 @@ func TestWalker_Prime(t *testing.T) {
 		n.Unreachable(rootAddr)
 		if err := w.Prime(t.Context()); err == nil {
 			t.Error("primed without a network")
+		}
+		if len(told) != 1 || !reflect.DeepEqual(told[0], w.primed.Load().Servers) {
+			t.Errorf("told of %v, want once of what was learned", told)
 		}
 	})
 }

@@ -101,6 +101,10 @@ type Options struct {
 	// asked; default: always nil. Its replies are judged as those are. The Walker
 	// may change them.
 	LocalRoot func(dns.Question) *dns.Msg
+
+	// OnPrime is told of the root's servers whenever they were learned, by one
+	// walk at a time, which waits. Read only. Default: nobody is.
+	OnPrime func(servers []Server)
 }
 
 // A Walker resolves questions. It may be used by many goroutines.
@@ -119,6 +123,7 @@ type Walker struct {
 	port      uint16
 	chain     *trust.Chain
 	localRoot func(dns.Question) *dns.Msg // or nil
+	onPrime   func([]Server)
 
 	// Local answers questions that are nobody else's, also those that come up on
 	// a walk; it returns nil for all others. Set before the first Lookup, or nil.
@@ -155,7 +160,7 @@ func New(o Options) (*Walker, error) {
 	w := &Walker{
 		selection: o.Selection,
 		ipv4:      o.IPv4, ipv6: o.IPv6, minimize: o.Minimize, deny: o.Deny,
-		port: o.RootPort, rand: o.Rand, localRoot: o.LocalRoot,
+		port: o.RootPort, rand: o.Rand, localRoot: o.LocalRoot, onPrime: o.OnPrime,
 		store:     &found.Store{Cache: o.Cache, MinTTL: o.MinTTL, MaxTTL: o.MaxTTL, Stale: o.Stale},
 		zoneSeats: quota.New[string](zoneSeats), serverSeats: quota.New[netip.Addr](serverSeats),
 		own: make(map[netip.Addr]bool), stubs: make(map[string]*Cut), forwards: make(map[string]*forward),
@@ -193,6 +198,9 @@ func (o *Options) check() error {
 	}
 	if o.Hints == nil {
 		o.Hints = anchor.Roots()
+	}
+	if o.OnPrime == nil {
+		o.OnPrime = func([]Server) {}
 	}
 	if o.RootPort == 0 {
 		o.RootPort = 53
