@@ -83,6 +83,19 @@ func TestListen_socketOptions(t *testing.T) {
 	}
 }
 
+// A call that the scheduler does not know of must not wait, see ADR 17.
+func TestListen_socketsNeverBlock(t *testing.T) {
+	s := serve(t, Options{}, known)
+	for _, r := range s.readers {
+		r.conn.(*udpSocket).raw.Control(func(fd uintptr) {
+			flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
+			if err != nil || flags&unix.O_NONBLOCK == 0 {
+				t.Errorf("%s: flags %#x, %v; want O_NONBLOCK", r.name, flags, err)
+			}
+		})
+	}
+}
+
 func TestListen_announcesItsSegmentSize(t *testing.T) {
 	s := serve(t, Options{}, known)
 	c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0]).(*net.TCPConn)
