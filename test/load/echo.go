@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -72,14 +73,20 @@ func serveEcho(address, readers string) error {
 }
 
 // echo has a thread of its own and blocks in the kernel: nothing here collects
-// garbage, which that would hold up.
+// garbage, which that would hold up. Nor does the runtime poll the socket, since
+// the kernel would tell it of each datagram that has left.
 func echo(conn *net.UDPConn) error {
 	runtime.LockOSThread()
-	f, err := conn.File()
+	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err
 	}
-	fd := int(f.Fd())
+	var fd int
+	fail := raw.Control(func(polled uintptr) { fd, err = unix.Dup(int(polled)) })
+	if err := cmp.Or(fail, err); err != nil {
+		return err
+	}
+	conn.Close()
 	if err := unix.SetNonblock(fd, false); err != nil {
 		return err
 	}
