@@ -140,7 +140,7 @@ func (d *daemon) iterateRoom() prometheus.Collector {
 		total("iterate_local_root", "Questions that the copy of the root answered, RFC 8806.", func(s stats) uint64 { return s.Local }),
 		total("iterate_local_root_unfit", "Replies of the copy of the root that proved nothing, so that a server was asked.", func(s stats) uint64 { return s.Unfit }),
 		total("iterate_primes", "Times that the root's servers were learned.", func(s stats) uint64 { return s.Primes }),
-		gauge("iterate_primed_timestamp_seconds", "When they were learned last; 0: never.",
+		gauge("iterate_primed_timestamp_seconds", "When the root's servers were learned last, in Unix time; 0: never.",
 			func(stats) int64 { return d.roots.at.Load() }),
 		total("iterate_crowded_servers", "Times that a server was passed by because too many questions were under way at it.",
 			func(s stats) uint64 { return s.Crowded }),
