@@ -16,7 +16,7 @@ const maxQuery = 4096
 // batchSize is the number of datagrams that one system call moves at most. 64,
 // not configurable: the call's price is then below a fiftieth of the rest, the
 // first reply of a full batch waits some 20 µs for the last, and the garbage
-// collector, which no call is interrupted for, no more than 200 µs for the call.
+// collector, which no call is interrupted for, some 200 µs for the call, see ADR 17.
 const batchSize = 64
 
 // A packet is one query and what is needed to answer it. It has one owner at a
