@@ -1,6 +1,7 @@
 package iterate
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +34,17 @@ func (e *Error) Error() string {
 // EDE returns what the client is told.
 func (e *Error) EDE() (code uint16, text string) {
 	return e.Code, e.Name + ": " + e.Reason
+}
+
+// owned returns err as one that a walk may add to, if it is an Error that others
+// may have been given, too: a link that is broken is remembered for all.
+func owned(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	own := *e
+	return &own
 }
 
 // strike counts that l ended the question for name, and returns the error.

@@ -74,7 +74,7 @@ func (t *task) explain(ctx context.Context, err error) error {
 		return t.strike(limit.ZoneProofs, t.q.Name)
 	case errors.As(err, &link) && errors.As(err, &e):
 		if e.Bogus || !e.lasting || ctx.Err() != nil {
-			return e
+			return owned(e)
 		}
 		code := e.Code
 		if link.Type == dns.TypeDNSKEY {
