@@ -60,14 +60,14 @@ func TestRead_waitsForNobody(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tests := []struct{ name, file string }{
-		{"a FIFO that nobody writes", fifo},
-		{"a device", "/dev/zero"},
-		{"a directory", dir},
+	tests := []struct{ name, file, what string }{
+		{"a FIFO that nobody writes", fifo, "a FIFO"},
+		{"a device", "/dev/zero", "a device"},
+		{"a directory", dir, "a directory"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := Read(tt.file); err == nil || err.Error() != tt.file+": is not a regular file" {
+			if _, err := Read(tt.file); err == nil || err.Error() != tt.file+": is "+tt.what+", not a regular file" {
 				t.Errorf("Read = %v", err)
 			}
 		})

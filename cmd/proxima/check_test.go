@@ -45,7 +45,13 @@ func TestCheck(t *testing.T) {
 		{"an address that nobody holds", "listen: {addresses: [203.0.113.77]}\nupstream: {sources: [127.0.0.1]}\n", []string{
 			"FILE:1: listen.addresses[0]: 203.0.113.77 is not on this host, nor among anycast.addresses"}, false},
 		{"a copy of the root that is none", "listen: {addresses: [127.0.0.1]}\nrecursion: {local_root: {file: /dev/null}}\n", []string{
-			"FILE:2: recursion.local_root.file: is not a regular file"}, false},
+			"FILE:2: recursion.local_root.file: /dev/null: is a device, not a regular file"}, false},
+		{"files that are none", "listen: {addresses: [127.0.0.1]}\nrecursion: {root_hints: /dev/zero}\n" +
+			"dnssec: {trust_anchors: [/dev/zero], anchor_state: /dev/full}\ncache: {snapshot: /dev}\n", []string{
+			"FILE:3: dnssec.anchor_state: /dev/full is there and is not a file",
+			"FILE:4: cache.snapshot: /dev is a directory",
+			"FILE:2: recursion.root_hints: /dev/zero: is a device, not a regular file",
+			"FILE:3: dnssec.trust_anchors[0]: /dev/zero: is a device, not a regular file"}, false},
 		{"a source that is not here", "listen: {addresses: [127.0.0.1]}\nupstream: {sources: [203.0.113.77]}\n", []string{
 			"FILE:2: upstream.sources: 203.0.113.77 is not on this host"}, false},
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -11,6 +10,7 @@ import (
 	"proxima/cache"
 	"proxima/cmd/internal/snapshot"
 	"proxima/config"
+	"proxima/disk"
 	"proxima/resolver/anchor"
 	"proxima/resolver/denial"
 	"proxima/resolver/dnssec"
@@ -109,7 +109,7 @@ func readAnchor(entry string) ([]*dns.DS, error) {
 	if !strings.HasPrefix(entry, "/") {
 		return anchor.ReadKeys(strings.NewReader(entry + "\n"))
 	}
-	f, err := os.Open(entry)
+	f, err := disk.Open(entry)
 	if err != nil {
 		return nil, err
 	}

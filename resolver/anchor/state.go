@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -28,12 +27,12 @@ const stateTitle = "; Proxima's trust anchors, kept up to date by RFC 5011."
 // no longer so when the operator has taken that anchor back.
 func Load(file, zone string, anchors []*dns.DS) (Upkeep, error) {
 	fresh := Begin(zone, anchors)
-	f, err := os.Open(file)
+	f, err := disk.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fresh, nil
 	}
 	if err != nil {
-		return fresh, fmt.Errorf("anchor: %w", err)
+		return fresh, fmt.Errorf("anchor: state file: %w", err)
 	}
 	defer f.Close()
 	old, err := readState(f)
@@ -76,12 +75,12 @@ func (u Upkeep) Save(file string) error {
 // mayReplace returns an error if the file is somebody else's. An empty one is
 // what a crash leaves behind.
 func mayReplace(file string) error {
-	f, err := os.Open(file)
+	f, err := disk.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("anchor: %w", err)
+		return fmt.Errorf("anchor: state file: %w", err)
 	}
 	defer f.Close()
 	line, err := bufio.NewReaderSize(io.LimitReader(f, 2*int64(len(stateTitle))), 2*len(stateTitle)).ReadString('\n')

@@ -169,6 +169,22 @@ func TestLoad_ofADirectory(t *testing.T) {
 	}
 }
 
+func TestState_ofAFIFO(t *testing.T) {
+	// Whoever opens one to read waits for a writer, and keeps the daemon from starting.
+	file := filepath.Join(t.TempDir(), "keys")
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "anchor: state file: " + file + ": is a FIFO, not a regular file"
+	u, err := Load(file, ".", Keys())
+	if err == nil || err.Error() != want || !reflect.DeepEqual(u, Begin(".", Keys())) {
+		t.Errorf("Load = %+v, %v, want what begins anew, and %s", u, err, want)
+	}
+	if err := u.Save(file); err == nil || err.Error() != want {
+		t.Errorf("Save = %v, want %s", err, want)
+	}
+}
+
 func TestUpkeep_Save_leavesOtherFilesAlone(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "passwd")
 	const text = "root:x:0:0\n"

@@ -82,7 +82,7 @@ func (f File) restore(at time.Time) (int, error) {
 // open opens a file that nobody but its owner, who is this user or root, can have
 // written: its answers are believed, also what is said to be proven of them.
 func open(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO must not hold us up
+	f, err := disk.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +91,6 @@ func open(path string) (*os.File, error) {
 		const others = 0o022
 		owner := info.Sys().(*syscall.Stat_t).Uid
 		switch {
-		case !info.Mode().IsRegular():
-			err = errors.New("snapshot: no regular file")
 		case info.Mode().Perm()&others != 0:
 			err = fmt.Errorf("snapshot: others may write to it, its mode is %04o", info.Mode().Perm())
 		case owner != 0 && int(owner) != os.Geteuid():

@@ -107,11 +107,11 @@ func TestFile_Restore_refuses(t *testing.T) {
 		{"a FIFO", func(t *testing.T, f *File) {
 			must(t, os.Remove(f.Path))
 			must(t, syscall.Mkfifo(f.Path, 0o600))
-		}, "no regular file"},
+		}, "is a FIFO, not a regular file"},
 		{"a directory", func(t *testing.T, f *File) {
 			must(t, os.Remove(f.Path))
 			must(t, os.Mkdir(f.Path, 0o700))
-		}, "no regular file"},
+		}, "is a directory, not a regular file"},
 		{"half a file", func(t *testing.T, f *File) { must(t, os.Truncate(f.Path, 150)) }, "checksum"},
 		{"a file of other settings", func(_ *testing.T, f *File) { f.Rests = DigestOf("there") }, "other settings"},
 		{"an old file", func(_ *testing.T, f *File) { f.MaxAge = -1 }, "want at most"},

@@ -2,12 +2,11 @@ package fetch
 
 import (
 	"context"
-	"errors"
-	"os"
 	"syscall"
 	"time"
 
 	"proxima/clock"
+	"proxima/disk"
 	"proxima/resolver/localroot"
 )
 
@@ -67,17 +66,14 @@ func (k *Keeper) readFile(at time.Time) (read bool, err error) {
 // open reads the file, unless there is no reason to. It returns when the file
 // was written, which is when it was the newest.
 func (k *Keeper) open(at time.Time) (z *localroot.Zone, modified time.Time, err error) {
-	f, err := os.OpenFile(k.File, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0) // waits for nobody: it may be a FIFO
+	f, err := disk.Open(k.File)
 	if err != nil {
 		return nil, at, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, at, err
-	case !info.Mode().IsRegular():
-		return nil, at, errors.New("is not a regular file")
 	}
 	now := stamp{modified: info.ModTime(), size: info.Size()}
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
