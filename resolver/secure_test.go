@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -396,6 +397,39 @@ func TestResolver_saysWhatADSLacks(t *testing.T) {
 				r := mustResolverWith(t, n, func(o *iterate.Options) { o.Trust = trust.Options{Anchors: []*dns.DS{n.Anchor()}} })
 				if got, want := mustAnswer(t, r, "www.sub.example. A +ad"), tt.want+"; www.sub.example. 60 IN A 192.0.2.80"; got != want {
 					t.Errorf("got %s, want %s", got, want)
+				}
+			})
+		})
+	}
+}
+
+func TestResolver_givesNothingUnprovenOfAZoneThatNobodyKnows(t *testing.T) {
+	// A forwarder is there, but not who says whether its zone is signed.
+	for _, first := range []bool{false, true} {
+		t.Run(fmt.Sprintf("first=%t", first), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := testInternet()
+				n.SignAll()
+				n.Drop(rootAddr)
+				r := mustResolverWith(t, n, func(o *iterate.Options) {
+					o.Trust = trust.Options{Anchors: []*dns.DS{n.Anchor()}}
+					o.Zones = []iterate.Zone{{Name: "example.", Recursive: true, First: first, Servers: []netip.AddrPort{netip.AddrPortFrom(tldAddr, 53)}}}
+				})
+				const data = "NOERROR; www.example. 60 IN A 192.0.2.80"
+				for _, s := range []struct{ name, query, want string }{
+					{"who sets CD gets it, without AD", "www.example. A +cd +ad", data},
+					{"again", "www.example. A +cd +ad", data},
+					{"who does not, does not", "www.example. A +ad", "SERVFAIL EDE 22"},
+					{"nor for another name", "ns.example. A", "SERVFAIL EDE 22"},
+				} {
+					if got := mustAnswer(t, r, s.query); got != s.want {
+						t.Errorf("%s: got %s, want %s", s.name, got, s.want)
+					}
+				}
+				n.Heal(rootAddr)
+				time.Sleep(minFailureTTL)
+				if got, want := mustAnswer(t, r, "www.example. A +ad"), "NOERROR AD; www.example. 60 IN A 192.0.2.80"; got != want {
+					t.Errorf("healed: got %s, want %s", got, want)
 				}
 			})
 		})

@@ -70,15 +70,7 @@ func (t *task) noteVerdict(v *reply.Verdict, err error) {
 	if t.note == nil {
 		return
 	}
-	what := v.Kind.String()
-	switch {
-	case v.Kind == reply.Referral:
-		what += " to " + v.Zone
-	case v.Kind == reply.Alias:
-		what += " of " + v.Target
-	case v.Kind == reply.Lame:
-		what += ": " + v.Reason
-	}
+	what := v.String()
 	if err != nil {
 		what += ", refused: " + err.Error()
 	}

@@ -121,16 +121,17 @@ func (t *task) configured(ctx context.Context, cut *Cut) (*Cut, error) {
 		case err == nil:
 			return &v.Verdict, v.proven, nil
 		case errors.As(err, &e) && e.Silent && ctx.Err() == nil:
-			// Who could keep the DS from us could otherwise turn validation off.
-			return nil, trust.Finding{}, &Error{Name: cut.Zone, Code: wire.EDENoReachableAuthority, Silent: true,
-				Reason: "nobody says whether the configured zone is signed"}
+			// Who could keep the DS from us could otherwise turn validation off. Those
+			// who set CD may have what can be had, as Unbound gives it to them.
+			return nil, trust.Finding{}, &Error{Name: cut.Zone, Code: wire.EDENoReachableAuthority,
+				Reason: "nobody says whether the configured zone is signed", Bogus: true, Unsure: true, Silent: true, lasting: true}
 		case errors.As(err, &e) && !e.Bogus && !e.spent:
 			return nil, trust.Finding{}, nil
 		}
 		return nil, trust.Finding{}, err
 	})
 	if err != nil {
-		return nil, err
+		return nil, owned(err)
 	}
 	known := *cut
 	known.Trust = zone

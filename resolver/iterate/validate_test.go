@@ -273,7 +273,12 @@ func TestWalker_Lookup_trustsNoConfiguredZoneWithoutItsDS(t *testing.T) {
 		if got := mustAsk(t, w, "www.one.example. A"); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
+		before := n.Exchanges()
+		if got := mustAsk(t, w, "ns.one.example. A"); got != want || n.Exchanges() > before {
+			t.Errorf("the next name: got %s after %d exchanges, want none", got, n.Exchanges()-before)
+		}
 		n.Heal(rootAddr, rootAddr6, tldAddr, tldAddr6)
+		time.Sleep(minFailureLife)
 		if got, secure := mustProve(t, w, "www.one.example. A"); !secure {
 			t.Errorf("healed: got %s", got)
 		}

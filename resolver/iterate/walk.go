@@ -131,27 +131,36 @@ func (t *task) find(ctx context.Context, q dns.Question) (*verdict, error) {
 		}
 	}
 	if z, ok := t.w.forwarder(q); ok {
-		if !z.first {
-			return t.forward(ctx, z.cut, q)
-		}
-		within, cancel := context.WithTimeout(ctx, firstTimeout)
-		v, err := t.forward(within, z.cut, q)
-		cancel()
-		if err == nil || ctx.Err() != nil {
+		v, said, err := t.forward(ctx, z, q)
+		if err == nil || !z.first || said || ctx.Err() != nil {
 			return v, err
 		}
 	}
 	return t.walk(ctx, q)
 }
 
-// forward asks the resolvers to which a zone is forwarded.
-func (t *task) forward(ctx context.Context, cut *Cut, q dns.Question) (*verdict, error) {
-	cut, err := t.configured(ctx, cut)
-	if err != nil {
-		return nil, err
+// forward asks the resolvers to which a zone is forwarded. said is false if they
+// were of no use. If nobody knows whether the zone is signed, those of a zone that
+// is first are asked all the same: only if they fail, too, it is walked to.
+func (t *task) forward(ctx context.Context, z *forward, q dns.Question) (v *verdict, said bool, err error) {
+	cut, unknown := t.configured(ctx, z.cut)
+	judge := func(context.Context, *verdict) error { said = true; return unknown }
+	switch {
+	case unknown == nil:
+		judge = t.judgeOf(cut, q, true)
+	case !z.first:
+		return nil, false, unknown // what they say could not be given to anybody
+	default:
+		cut = z.cut
+	}
+	if z.first {
+		within, cancel := context.WithTimeout(ctx, firstTimeout)
+		defer cancel()
+		ctx = within
 	}
 	t.noteCut(cut, "forwarded by configuration")
-	return t.ask(ctx, cut, q, limit.MaxFaults, t.judgeOf(cut, q, true))
+	v, err = t.ask(ctx, cut, q, limit.MaxFaults, judge)
+	return v, said, err
 }
 
 // walk follows referrals from the deepest known cut to the servers that answer

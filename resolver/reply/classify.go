@@ -60,6 +60,19 @@ type Verdict struct {
 	TTL     uint32
 }
 
+// String is the verdict for people: its kind, and what matters of that.
+func (v *Verdict) String() string {
+	switch v.Kind {
+	case Referral:
+		return v.Kind.String() + " to " + v.Zone
+	case Alias:
+		return v.Kind.String() + " of " + v.Target
+	case Lame:
+		return v.Kind.String() + ": " + v.Reason
+	}
+	return v.Kind.String()
+}
+
 // From says whose reply it is.
 type From struct {
 	Zone      string // the zone whose servers were asked, in lower case

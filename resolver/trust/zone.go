@@ -165,8 +165,13 @@ func (c *Chain) Configured(name, servers string, ask func(dns.Question) (*reply.
 	if f, ok := c.recall(here, at); ok {
 		return f.zone, nil
 	}
+	l := link{here, dns.TypeDS}
+	if err := c.links.recall(l); err != nil {
+		return nil, err
+	}
 	v, found, err := ask(dns.Question{Name: name, Qtype: dns.TypeDS, Qclass: dns.ClassINET})
 	if err != nil {
+		c.links.note(l, err)
 		return nil, err
 	}
 	z := &Zone{Name: name, Why: found.Why, Expires: at.Add(isolatedLife)}
