@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -99,9 +100,23 @@ func TestConn_answersAPipelineWhole(t *testing.T) {
 // What a client sends in one segment and is known leaves in one: a write for
 // each reply would be a segment for each.
 func TestConn_repliesOfABatchLeaveInOneWrite(t *testing.T) {
-	const queries = 16
+	const tries = 3 // a kernel that stood still sends a segment again
 	s := serve(t, Options{}, known)
-	c := dial(t, "tcp", netip.Addr{}, s.Addrs()[0]).(*net.TCPConn)
+	for try := 1; ; try++ {
+		err := inOneSegment(t, dial(t, "tcp", netip.Addr{}, s.Addrs()[0]).(*net.TCPConn))
+		if err == nil {
+			return
+		}
+		if try == tries {
+			t.Fatal(err)
+		}
+	}
+}
+
+// inOneSegment says how the replies to a pipeline did not come, or nil.
+func inOneSegment(t *testing.T, c *net.TCPConn) (wrong error) {
+	t.Helper()
+	const queries = 16
 	var stream []byte
 	for id := range uint16(queries) {
 		stream = append(stream, framed(c, query(id, "now.example."))...)
@@ -121,9 +136,10 @@ func TestConn_repliesOfABatchLeaveInOneWrite(t *testing.T) {
 	raw.Control(func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil || info.Data_segs_in != 1 {
-			t.Errorf("%d replies came in %d segments, %v; want 1", queries, info.Data_segs_in, err)
+			wrong = fmt.Errorf("%d replies did not come in one segment: %+v, %v", queries, info, err)
 		}
 	})
+	return wrong
 }
 
 func TestConn_pausesReadingWhenPipelined(t *testing.T) {

@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"flag"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,10 @@ import (
 
 func TestMain(m *testing.M) {
 	router.RunIfAsked()
+	// Labs mostly wait: all kinds of routers play at once, however few cores.
+	if err := flag.Set("test.parallel", strconv.Itoa(len(router.Kinds))); err != nil {
+		panic("lab: " + err.Error())
+	}
 	os.Exit(m.Run())
 }
 
