@@ -3,6 +3,7 @@ package resolver
 import (
 	"encoding/binary"
 	"strconv"
+	"strings"
 
 	"proxima/wire"
 
@@ -129,6 +130,9 @@ func lastLabel(name []byte) int {
 // reply answers q if it is about a special name, and returns nil if not. So do
 // they stay here, also where an alias or a delegation leads to them.
 func (s *specialNames) reply(question dns.Question) *dns.Msg {
+	if !s.mayHave(question.Name) {
+		return nil
+	}
 	m := &dns.Msg{Question: []dns.Question{question}}
 	packet, err := m.Pack()
 	var q wire.Query
@@ -140,6 +144,22 @@ func (s *specialNames) reply(question dns.Question) *dns.Msg {
 		return nil
 	}
 	return m
+}
+
+// mayHave reports whether a name, in lower case with its final dot, ends as
+// special names do; what an escape means there is left to others.
+func (s *specialNames) mayHave(name string) bool {
+	last := strings.TrimSuffix(name, ".")
+	if strings.IndexByte(last, '\\') >= 0 {
+		return true
+	}
+	last = last[strings.LastIndexByte(last, '.')+1:]
+	if len(last)+2 > lastOctets {
+		return true
+	}
+	var top [lastOctets]byte
+	top[0] = byte(len(last))
+	return s.tops[string(top[:1+copy(top[1:], last)+1])]
 }
 
 // Records of the special names: a pointer to the owner, type, class IN, TTL,

@@ -1,6 +1,7 @@
 package dialogue
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/miekg/dns"
@@ -15,6 +16,8 @@ type way struct {
 
 // A course is what one question has come to at one server.
 type course struct {
+	to netip.AddrPort
+
 	datagrams, streams int  // exchanges so far
 	silences           int  // datagrams without a reply
 	cookies            int  // replies that wanted another cookie

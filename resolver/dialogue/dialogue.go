@@ -165,7 +165,7 @@ func (a *Asker) exchange(ctx context.Context, q *Question, c *course, to netip.A
 	rtt := clock.Since(began)
 	q.note(to, w, rtt, m, err)
 	if err == nil {
-		q.Budget.Receive(size(m))
+		q.Budget.Receive(price(m))
 		if w.stream && !w.lower && caseChanged(asked, m) {
 			a.learnCase(to)
 		}

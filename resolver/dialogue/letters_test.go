@@ -1,6 +1,7 @@
 package dialogue
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -31,5 +32,26 @@ func TestUndress(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestPrice_isAboutTheSize(t *testing.T) {
+	for _, text := range []string{
+		"www.example. 60 A 192.0.2.1\nwww.example. 60 A 192.0.2.2\n",
+		"www.example. 60 AAAA 2001:db8::1\n",
+		"www.example. 60 MX 10 mail.example.\nwww.example. 60 TXT \"some text\"\n",
+	} {
+		m := new(dns.Msg).SetQuestion("www.example.", dns.TypeA)
+		for line := range strings.Lines(text) {
+			rr, err := dns.NewRR(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.Answer = append(m.Answer, rr)
+		}
+		m.SetEdns0(1232, true)
+		if got, want := price(m), size(m); got < want-2 || got > want+20 {
+			t.Errorf("price = %d, want about %d:\n%v", got, want, m)
+		}
 	}
 }

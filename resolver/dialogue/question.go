@@ -32,19 +32,18 @@ type Question struct {
 	Pay    func() error     // out of it, for one exchange, before that is made; its error ends Ask
 	Note   *record.Question // is told of each exchange; may be nil
 
-	courses map[netip.AddrPort]*course
+	courses []*course // of the servers that were asked: mostly one
 }
 
 // course returns what q has come to at the server.
 func (q *Question) course(to netip.AddrPort) *course {
-	if q.courses == nil {
-		q.courses = make(map[netip.AddrPort]*course)
+	for _, c := range q.courses {
+		if c.to == to {
+			return c
+		}
 	}
-	c := q.courses[to]
-	if c == nil {
-		c = &course{}
-		q.courses[to] = c
-	}
+	c := &course{to: to}
+	q.courses = append(q.courses, c)
 	return c
 }
 
@@ -91,9 +90,33 @@ func (q *Question) note(to netip.AddrPort, w way, rtt time.Duration, m *dns.Msg,
 	q.Note.Asked(e)
 }
 
-// size returns the octets of a reply on the wire, or about.
+// size returns the octets of a reply on the wire.
 func size(m *dns.Msg) int {
 	compressed := *m
 	compressed.Compress = true
 	return compressed.Len()
+}
+
+// price returns what a reply has on the wire, or about: owners are taken for
+// pointers, and the data of all but addresses for uncompressed. It costs less
+// than to find out.
+func price(m *dns.Msg) int {
+	const header, question, pointer, fixed = 12, 4, 2, 10 // octets, RFC 1035 section 4.1
+	octets := header
+	for i := range m.Question {
+		octets += len(m.Question[i].Name) + 1 + question
+	}
+	for _, section := range [...][]dns.RR{m.Answer, m.Ns, m.Extra} {
+		for _, rr := range section {
+			switch rr.(type) {
+			case *dns.A:
+				octets += pointer + fixed + 4
+			case *dns.AAAA:
+				octets += pointer + fixed + 16
+			default:
+				octets += dns.Len(rr) - len(rr.Header().Name) + 1
+			}
+		}
+	}
+	return octets
 }

@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"slices"
 	"sync"
 
 	"proxima/resolver/dnssec"
@@ -24,8 +25,14 @@ type Budget struct {
 	// lock of its own.
 	Work *dnssec.Work
 
-	names  map[string]int // exchanges so far, by name
+	names  []nameCount    // exchanges so far, no more names than those
 	faults map[string]int // tries in vain in a row, by the name of its cut
+}
+
+// A nameCount counts for a name.
+type nameCount struct {
+	name  string
+	count int
 }
 
 // NewBudget returns the full purse of one client query.
@@ -33,7 +40,6 @@ func NewBudget() *Budget {
 	return &Budget{
 		Exchanges: maxExchanges, Octets: maxOctets, Aliases: reply.MaxAliases,
 		Depth: MaxDepth, Lookups: MaxLookups, Empty: MaxEmptyLookups, Breaks: maxBreaks,
-		names: make(map[string]int), faults: make(map[string]int),
 	}
 }
 
@@ -47,11 +53,17 @@ func (b *Budget) Exchange(name string) (struck Limit, ok bool) {
 		return Exchanges, false
 	case b.Octets <= 0:
 		return Octets, false
-	case b.names[name] >= maxExchangesPerName:
+	}
+	i := slices.IndexFunc(b.names, func(n nameCount) bool { return n.name == name })
+	switch {
+	case i < 0:
+		b.names = append(b.names, nameCount{name, 1})
+	case b.names[i].count >= maxExchangesPerName:
 		return ExchangesPerName, false
+	default:
+		b.names[i].count++
 	}
 	b.Exchanges--
-	b.names[name]++
 	return 0, true
 }
 
@@ -93,6 +105,9 @@ func (b *Budget) FoundNothing() {
 func (b *Budget) Fault(zone string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.faults == nil {
+		b.faults = make(map[string]int)
+	}
 	b.faults[zone]++
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -16,9 +17,12 @@ const (
 
 	qdcount = 4 // offset of the number of questions
 	ancount = 6 // offset of the numbers of answer, authority and additional records
+	arcount = 10
 
 	flagQR     = 0x80 // in octet 2
 	flagTC     = 0x02
+	flagRD     = 0x01
+	flagCD     = 0x10 // in octet 3
 	maskOpcode = 0x78
 	maskRcode  = 0x0f // in octet 3
 
@@ -27,6 +31,9 @@ const (
 )
 
 const (
+	// maxOPT is room for an OPT record with a cookie of 40 octets.
+	maxOPT = 11 + 4 + 40
+
 	// minRecord is the shortest record: root name, type, class, TTL, length.
 	minRecord = 11
 
@@ -54,20 +61,85 @@ func pack(m *dns.Msg, k *cookie) (*query, error) {
 	}
 	var id [2]byte
 	_, _ = rand.Read(id[:]) // never fails
-	m = m.Copy()            // packing writes into the OPT record
-	m.Id = binary.BigEndian.Uint16(id[:])
-	if !putCookie(m, k) {
-		k = nil
+	packet, ok := packPlain(m, k)
+	if !ok {
+		var err error
+		if packet, err = packAny(m, k); err != nil {
+			return nil, fmt.Errorf("pack query: %w", err)
+		}
 	}
-	packet, err := m.Pack()
-	if err != nil {
-		return nil, fmt.Errorf("pack query: %w", err)
-	}
+	copy(packet, id[:])
 	end, ok := skipName(packet, headerLen)
 	if !ok || len(packet) > dns.MaxMsgSize {
 		return nil, fmt.Errorf("query for %q cannot be asked", m.Question[0].Name)
 	}
+	if m.IsEdns0() == nil {
+		k = nil
+	}
 	return &query{packet: packet, end: end + 4, cookie: k}, nil
+}
+
+// packAny packs whatever there is in m.
+func packAny(m *dns.Msg, k *cookie) ([]byte, error) {
+	m = m.Copy() // packing writes into the OPT record
+	putCookie(m, k)
+	return m.Pack()
+}
+
+// packPlain packs m if it is what we ask as a rule: a question and no more than
+// an OPT record, with no option but cookies.
+func packPlain(m *dns.Msg, k *cookie) (packet []byte, ok bool) {
+	plain := dns.MsgHdr{Id: m.Id, RecursionDesired: m.RecursionDesired, CheckingDisabled: m.CheckingDisabled}
+	if m.MsgHdr != plain || len(m.Answer)+len(m.Ns) > 0 || len(m.Extra) > 1 {
+		return nil, false
+	}
+	packet = make([]byte, headerLen+len(m.Question[0].Name)+2+4+maxOPT)
+	if m.RecursionDesired {
+		packet[2] = flagRD
+	}
+	if m.CheckingDisabled {
+		packet[3] = flagCD
+	}
+	packet[qdcount+1] = 1
+	end, err := dns.PackDomainName(m.Question[0].Name, packet, headerLen, nil, false)
+	if err != nil {
+		return nil, false
+	}
+	packet = binary.BigEndian.AppendUint16(packet[:end], m.Question[0].Qtype)
+	packet = binary.BigEndian.AppendUint16(packet, m.Question[0].Qclass)
+	if len(m.Extra) == 0 {
+		return packet, true
+	}
+	opt, ok := m.Extra[0].(*dns.OPT)
+	if !ok || opt.Hdr.Name != "." || opt.Hdr.Rrtype != dns.TypeOPT {
+		return nil, false
+	}
+	for _, o := range opt.Option {
+		if o.Option() != dns.EDNS0COOKIE {
+			return nil, false
+		}
+	}
+	packet[arcount+1] = 1
+	return appendOPT(packet, opt, k), true
+}
+
+// appendOPT appends the record opt with k, if k is not nil, as its only option:
+// RFC 6891 section 6.1.2, RFC 7873 section 4.
+func appendOPT(packet []byte, opt *dns.OPT, k *cookie) []byte {
+	packet = append(packet, 0, 0, byte(dns.TypeOPT))
+	packet = binary.BigEndian.AppendUint16(packet, opt.Hdr.Class)
+	packet = binary.BigEndian.AppendUint32(packet, opt.Hdr.Ttl)
+	if k == nil {
+		return append(packet, 0, 0)
+	}
+	octets := (len(k.client) + len(k.server)) / 2
+	packet = binary.BigEndian.AppendUint16(packet, uint16(4+octets))
+	packet = binary.BigEndian.AppendUint16(packet, dns.EDNS0COOKIE)
+	packet = binary.BigEndian.AppendUint16(packet, uint16(octets))
+	for _, digits := range [...]string{k.client, k.server} {
+		packet, _ = hex.AppendDecode(packet, []byte(digits)) // they were encoded here, or by miekg/dns
+	}
+	return packet
 }
 
 // A verdict says what a packet is to a query.

@@ -213,3 +213,53 @@ func record(owner, typ uint16, data []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(data)))
 	return append(b, data...)
 }
+
+func TestPackPlain_isWhatMiekgPacks(t *testing.T) {
+	server := &cookie{client: "0011223344556677", server: "8899aabbccddeeff0011223344556677"}
+	for _, k := range []*cookie{nil, {client: "0011223344556677"}, server} {
+		for _, edit := range []func(*dns.Msg){
+			func(*dns.Msg) {},
+			func(m *dns.Msg) { m.SetEdns0(1232, true) },
+			func(m *dns.Msg) { m.SetEdns0(512, false) },
+			func(m *dns.Msg) { m.SetEdns0(1232, true); m.CheckingDisabled, m.RecursionDesired = true, true },
+			func(m *dns.Msg) {
+				m.SetEdns0(1232, true)
+				m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: "ffffffffffffffff"}}
+			},
+			func(m *dns.Msg) { m.Question[0].Name = "." },
+			func(m *dns.Msg) { m.Question[0].Name = `WWW.a\.b\000c.Example.` },
+			func(m *dns.Msg) { m.Question[0].Name = strings.Repeat(strings.Repeat("x", 63)+".", 3) + strings.Repeat("y", 61) + "." },
+		} {
+			m := question()
+			m.Id, m.Extra = 0, nil
+			edit(m)
+			want, err := packAny(m, k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, ok := packPlain(m, k); !ok || !bytes.Equal(got, want) {
+				t.Errorf("%v: packed\n%x, want\n%x", m, got, want)
+			}
+		}
+	}
+}
+
+func TestPackPlain_leavesTheRest(t *testing.T) {
+	for name, edit := range map[string]func(*dns.Msg){
+		"another option": func(m *dns.Msg) {
+			m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_LOCAL{Code: dns.EDNS0LOCALSTART}}
+		},
+		"a flag":            func(m *dns.Msg) { m.AuthenticatedData = true },
+		"an opcode":         func(m *dns.Msg) { m.Opcode = dns.OpcodeNotify },
+		"a record":          func(m *dns.Msg) { m.Ns = []dns.RR{&dns.NULL{}} },
+		"a name of no name": func(m *dns.Msg) { m.Question[0].Name = "a..b." },
+	} {
+		m := question()
+		m.Extra = nil
+		m.SetEdns0(1232, true)
+		edit(m)
+		if packet, ok := packPlain(m, nil); ok {
+			t.Errorf("%s: packed %x", name, packet)
+		}
+	}
+}
