@@ -190,7 +190,9 @@ func (c *conn) wait(p *packet, at time.Time) {
 	c.table.noteWork(c)
 	s.tasks.Go(func() {
 		reply := make([]byte, prefixLen, prefixLen+wire.PayloadSize)
-		reply = s.answer(c.ctx, reply, &p.query, c.tally, at)
+		ctx, cancel := context.WithDeadline(c.ctx, at.Add(s.o.Timeout))
+		reply = s.answer(ctx, reply, &p.query, c.tally, at)
+		cancel()
 		s.givePlace(c.from, true)
 		c.send(c.finish(reply, 0, &p.query))
 		s.packets.Put(p)

@@ -79,8 +79,6 @@ func (s *Server) tryNow(dst []byte, q *wire.Query, at time.Time) (reply []byte, 
 // answer asks the Handler and waits, for as long as ctx lasts. The caller holds
 // a place.
 func (s *Server) answer(ctx context.Context, dst []byte, q *wire.Query, t *tally, at time.Time) (reply []byte) {
-	ctx, cancel := context.WithDeadline(ctx, at.Add(s.o.Timeout))
-	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
 			s.notePanic(v)

@@ -135,7 +135,7 @@ func (r *reader) answer(dst []byte, p *packet, at time.Time) (reply []byte, done
 func (r *reader) wait(p *packet, at time.Time) {
 	s := r.server
 	s.crew.Go(func() {
-		p.reply = r.finish(s.answer(s.ctx, p.room[:0], &p.query, &r.tally, at), p)
+		p.reply = r.finish(s.answer(s.terms.From(at), p.room[:0], &p.query, &r.tally, at), p)
 		late := time.Since(at) > keptFor && s.places.Crowded(p.from)
 		s.givePlace(p.from, false)
 		switch {

@@ -48,6 +48,7 @@ type Server struct {
 	handler Handler        // set by Serve before the first task
 	tasks   sync.WaitGroup // readers, acceptors, and connections
 	crew    crew.Crew      // queries that wait
+	terms   crew.Terms     // of those by UDP: what their contexts last
 	done    chan struct{}  // closed when Serve has nothing left to wait for
 	packets sync.Pool      // of *packet; at most MaxInflight and one for each connection are out
 
@@ -101,6 +102,7 @@ func Listen(o Options) (*Server, error) {
 func newServer(o Options, places *ratelimit.Places) *Server {
 	s := &Server{o: o, allow: newAllowlist(o.Allow), nsid: []byte(o.NSID), places: places, start: time.Now(), done: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.terms = crew.Terms{Parent: s.ctx, Length: o.Timeout}
 	s.packets.New = func() any { return new(packet) }
 	s.conns.init(o, &s.streams)
 	o.MaxConns, o.MaxConnsPerClient = ownConns, ownConns
