@@ -4,7 +4,8 @@
 // have grown to what the work takes, which costs a new one more than to be
 // started. A Burst lets those who have something to hand to the kernel wait for
 // each other, when there are many, so that what sleeps at the other end is woken
-// once for all of it.
+// once for all of it. Terms are contexts that share their timer, and a Term is one
+// that has none as long as nobody needs it.
 package crew
 
 import "sync"

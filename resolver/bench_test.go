@@ -45,6 +45,15 @@ func misses(tb testing.TB) func() {
 	}
 }
 
+func TestResolver_Answer_allocatesLittle(t *testing.T) {
+	const most = 64 // 57, and what grows with the tables now and then
+	miss := misses(t)
+	miss()
+	if got := testing.AllocsPerRun(500, miss); got > most {
+		t.Errorf("%v allocations a miss, want at most %d", got, most)
+	}
+}
+
 // BenchmarkResolver_Answer is all of a miss but sockets.
 func BenchmarkResolver_Answer(b *testing.B) {
 	miss := misses(b)

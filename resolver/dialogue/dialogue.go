@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"proxima/clock"
+	"proxima/crew"
 	"proxima/resolver/reply"
 	"proxima/resolver/selection"
 
@@ -37,6 +38,10 @@ type Exchanger interface {
 	// to it: same question, QR set. It returns an error that is
 	// context.DeadlineExceeded when no reply came in time, and any other error
 	// when the network refused. It does not change q.
+	//
+	// If ctx has a method Cancelled() <-chan struct{}, then who keeps to its
+	// Deadline need not ask for its Done, which costs a timer: what is not its
+	// time that ends it closes that channel.
 	//
 	// An error with a method Suspicious() bool that says true means that over UDP
 	// something came that looks forged: the wrong ID, the wrong letter case.
@@ -158,8 +163,8 @@ func (a *Asker) exchange(ctx context.Context, q *Question, c *course, to netip.A
 	}
 	c.count(w)
 	a.counts.count(w)
-	within, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+	within := crew.Within(ctx, timeout)
+	defer within.Stop()
 	asked, began := q.message(w, a.dress(q.Name, w)), clock.Now()
 	m, err := a.exchanger.Exchange(within, to, asked, w.stream)
 	rtt := clock.Since(began)

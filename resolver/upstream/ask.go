@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -33,10 +34,11 @@ func (c *Client) askDatagram(ctx context.Context, to netip.AddrPort, q *query) (
 // reported do not end the wait: anybody can send ICMP.
 func (c *Client) await(ctx context.Context, s *socket, to netip.AddrPort, q *query) (*dns.Msg, error) {
 	noted := errSilent
+	end, cancelled := s.keepTime(ctx)
 	for c.closing.Err() == nil { // else Close may have woken this before it was there
 		select {
 		case <-s.ready:
-		case <-ctx.Done():
+		case <-cancelled:
 			return nil, noted
 		}
 		if s.state.Load() == sent && s.sendErr != nil {
@@ -49,8 +51,26 @@ func (c *Client) await(ctx context.Context, s *socket, to netip.AddrPort, q *que
 		if icmp != 0 {
 			noted = fmt.Errorf("%w (%v)", errSilent, icmp)
 		}
+		if !time.Now().Before(end) {
+			break
+		}
 	}
 	return nil, noted
+}
+
+// keepTime has s woken when ctx ends for its time, which is returned, and returns
+// what is closed if it ends for another reason: then, too, unless ctx can tell.
+func (s *socket) keepTime(ctx context.Context) (end time.Time, cancelled <-chan struct{}) {
+	end, _ = ctx.Deadline()
+	if s.timer == nil {
+		s.timer = time.AfterFunc(time.Until(end), s.wake)
+	} else {
+		s.timer.Reset(time.Until(end))
+	}
+	if part, ok := ctx.(interface{ Cancelled() <-chan struct{} }); ok {
+		return end, part.Cancelled()
+	}
+	return end, ctx.Done()
 }
 
 // read reads the datagrams that have come until one is the reply to q, and

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"net"
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -10,14 +11,14 @@ import (
 	"github.com/miekg/dns"
 )
 
-// BenchmarkClient_Exchange asks a server in the same process, from many
-// goroutines. What counts is the time of the processors.
-func BenchmarkClient_Exchange(b *testing.B) {
+// serveEcho answers every question, in this process, with the question.
+func serveEcho(tb testing.TB) netip.AddrPort {
+	tb.Helper()
 	server, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	defer server.Close()
+	tb.Cleanup(func() { server.Close() })
 	go func() {
 		buf := make([]byte, 4096)
 		for {
@@ -29,10 +30,29 @@ func BenchmarkClient_Exchange(b *testing.B) {
 			_, _ = server.WriteToUDPAddrPort(buf[:n], from)
 		}
 	}()
+	return server.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+func TestExchange_allocatesLittle(t *testing.T) {
+	const most = 28 // 21, and what pools lose under the race detector
+	to, c, q, ctx := serveEcho(t), mustClient(t, Options{}), question(), within(t, patience)
+	got := testing.AllocsPerRun(200, func() {
+		if _, err := c.Exchange(ctx, to, q, false); err != nil {
+			t.Error(err)
+		}
+	})
+	if got > most {
+		t.Errorf("%v allocations an exchange, want at most %d", got, most)
+	}
+}
+
+// BenchmarkClient_Exchange asks a server in the same process, from many
+// goroutines. What counts is the time of the processors.
+func BenchmarkClient_Exchange(b *testing.B) {
+	to := serveEcho(b)
 	c := mustClient(b, Options{})
 	q := new(dns.Msg).SetQuestion("www.example.", dns.TypeA)
 	q.SetEdns0(1232, true)
-	to := server.LocalAddr().(*net.UDPAddr).AddrPort()
 	b.ReportAllocs()
 	b.SetParallelism(32)
 	before := processors()

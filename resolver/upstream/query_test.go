@@ -228,7 +228,9 @@ func TestPackPlain_isWhatMiekgPacks(t *testing.T) {
 			},
 			func(m *dns.Msg) { m.Question[0].Name = "." },
 			func(m *dns.Msg) { m.Question[0].Name = `WWW.a\.b\000c.Example.` },
-			func(m *dns.Msg) { m.Question[0].Name = strings.Repeat(strings.Repeat("x", 63)+".", 3) + strings.Repeat("y", 61) + "." },
+			func(m *dns.Msg) {
+				m.Question[0].Name = strings.Repeat(strings.Repeat("x", 63)+".", 3) + strings.Repeat("y", 61) + "."
+			},
 		} {
 			m := question()
 			m.Id, m.Extra = 0, nil

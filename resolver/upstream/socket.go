@@ -119,6 +119,9 @@ func (c *Client) open(family int, source netip.AddrPort) (*socket, error) {
 // its port, for what a socket costs is mostly that it is made and unmade. What
 // is still in its queue was meant for the question before, so then it is not.
 func (c *Client) retire(s *socket, to netip.AddrPort, served bool) {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 	s.takeBack()
 	s.packet = nil
 	if served && to.Addr().Zone() == "" && s.disconnect() == nil {

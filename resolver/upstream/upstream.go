@@ -134,9 +134,10 @@ func (c *Client) Exchange(ctx context.Context, to netip.AddrPort, q *dns.Msg, st
 		return nil, fmt.Errorf("upstream: %w", err)
 	}
 	packed.stream = stream
-	if end, ok := ctx.Deadline(); !ok || time.Until(end) > maxWait {
+	latest := time.Now().Add(maxWait)
+	if end, ok := ctx.Deadline(); !ok || end.After(latest) {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, maxWait)
+		ctx, cancel = context.WithDeadline(ctx, latest)
 		defer cancel()
 	}
 	reply, err := c.exchange(ctx, to, packed, stream)
@@ -154,12 +155,16 @@ func (c *Client) Exchange(ctx context.Context, to netip.AddrPort, q *dns.Msg, st
 func (c *Client) exchange(ctx context.Context, to netip.AddrPort, q *query, stream bool) (*dns.Msg, error) {
 	select {
 	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return nil, ErrBusy
-	case <-c.closing.Done():
-		return nil, net.ErrClosed
+	default:
+		select {
+		case c.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ErrBusy
+		case <-c.closing.Done():
+			return nil, net.ErrClosed
+		}
 	}
+	defer func() { <-c.slots }()
 	if stream {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()

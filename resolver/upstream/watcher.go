@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +35,7 @@ type socket struct {
 	family int           // 0 for IPv4, 1 for IPv6
 	ready  chan struct{} // has room for one: something may have come
 	addr   rawAddr       // of the call that is made
+	timer  *time.Timer   // wakes the user when its time is up; nil before the first wait
 
 	packet  []byte        // what an outbox is to send
 	state   atomic.Uint32 // of packet

@@ -35,7 +35,7 @@ const module = "proxima/"
 var may = map[string][]string{
 	"resolver":                 {"resolver/record", "resolver/iterate", "cache", "wire", "clock", "crew"},
 	"resolver/iterate":         {"resolver/found", "resolver/quota", "resolver/minimize", "resolver/limit", "resolver/record", "resolver/dialogue", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec", "resolver/selection", "resolver/anchor", "cache", "wire", "clock"},
-	"resolver/dialogue":        {"resolver/limit", "resolver/record", "resolver/reply", "resolver/selection", "wire", "clock"},
+	"resolver/dialogue":        {"resolver/limit", "resolver/record", "resolver/reply", "resolver/selection", "wire", "clock", "crew"},
 	"resolver/trust":           {"resolver/reply", "resolver/denial", "resolver/dnssec", "wire", "clock"},
 	"resolver/reply":           {"resolver/dnssec", "wire"},
 	"resolver/limit":           {"resolver/reply", "resolver/dnssec"},
