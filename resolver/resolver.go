@@ -97,6 +97,7 @@ type Resolver struct {
 	waiters int
 	closed  bool
 
+	timers     sync.Pool      // of *time.Timer, stopped
 	flying     crew.Crew      // the flights
 	refreshing sync.WaitGroup // the refresher
 	counts     counts
@@ -127,6 +128,7 @@ func New(o Options) (*Resolver, error) {
 		seed:    maphash.MakeSeed(), warm: warm,
 		due: make(chan *cache.Answer, maxDue), places: make(chan struct{}, maxRefreshes),
 	}
+	r.timers.New = func() any { return time.NewTimer(time.Hour) }
 	r.walker.Local = r.special.reply
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.refreshing.Go(r.refresh)
@@ -233,8 +235,12 @@ func (r *Resolver) wait(ctx context.Context, key question, purse *iterate.Budget
 	if stale {
 		patience = staleAfter
 	}
-	timer := time.NewTimer(clock.Until(at.Add(patience)))
-	defer timer.Stop()
+	timer := r.timers.Get().(*time.Timer)
+	timer.Reset(clock.Until(at.Add(patience)))
+	defer func() {
+		timer.Stop()
+		r.timers.Put(timer)
+	}()
 	select {
 	case <-f.landed:
 		switch {

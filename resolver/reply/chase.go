@@ -2,6 +2,7 @@ package reply
 
 import (
 	"slices"
+	"strings"
 
 	"proxima/wire"
 
@@ -24,7 +25,7 @@ type chain struct {
 // records are left out, wherever they stand. It ends where a name comes again.
 func chase(q dns.Question, rrs []dns.RR, zone string) chain {
 	c := chain{name: q.Name}
-	for dns.IsSubDomain(zone, c.name) && c.steps <= MaxAliases && !slices.Contains(c.visited, c.name) {
+	for isWithin(zone, c.name) && c.steps <= MaxAliases && !slices.Contains(c.visited, c.name) {
 		data := pick(rrs, c.name, q.Qtype)
 		if q.Qtype == dns.TypeCNAME { // one that a DNAME makes comes with the DNAME
 			if _, records, tooLong := dname(rrs, c.name, zone); records != nil {
@@ -137,6 +138,21 @@ func substitute(name, owner, target string) (string, bool) {
 	var space [wire.MaxName]byte
 	_, err := dns.PackDomainName(result, space[:], 0, nil, false)
 	return result, err == nil
+}
+
+// isWithin is dns.IsSubDomain, which splits both names, for names that show where
+// their labels end.
+func isWithin(zone, name string) bool {
+	above := len(name) - len(zone)
+	switch {
+	case zone == ".":
+		return true
+	case strings.IndexByte(name, '\\') >= 0:
+		return dns.IsSubDomain(zone, name)
+	case above > 0 && name[above-1] != '.' || above < 0:
+		return false
+	}
+	return strings.EqualFold(name[above:], zone)
 }
 
 // Above returns the name without its first label; the root is its own parent.

@@ -84,6 +84,9 @@ func (w *watcher) run() {
 				return false
 			}
 			w.tell(events[:n])
+			if n < len(events) {
+				return false // what comes from now on is told anew
+			}
 		}
 	})
 }
