@@ -30,10 +30,18 @@ func blame(err error) (o selection.Outcome, theirs bool) {
 	}
 	switch errno {
 	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.ENOSPC,
-		syscall.EPERM, syscall.EADDRNOTAVAIL: // the last two: a filter or a full table of this host, no free port
+		syscall.EADDRINUSE: // the last: no free port
 		return 0, false
 	case syscall.ECONNREFUSED, syscall.ECONNRESET: // over UDP these are but ICMP, which nobody believes
 		return selection.Broken, true
 	}
 	return selection.Refused, true
+}
+
+// barred reports whether it is this host that refused: it has not the address to
+// ask from any more, or a filter or a full table of its own is in the way. That
+// may be so of one family alone, so other servers are worth asking; but it says
+// nothing of any.
+func barred(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EPERM)
 }

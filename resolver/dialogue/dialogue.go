@@ -98,6 +98,7 @@ const (
 	Replied End = iota
 	Silent      // no reply came in time
 	Failed      // the network, what came, or a limit made a reply impossible
+	Barred      // this host let no question out to it: as it lacks an address, or by a filter
 	Unpaid      // only a stream could bring the reply, and neither Budget nor host has one for it
 )
 
@@ -203,13 +204,15 @@ func (a *Asker) failure(c *course, to netip.AddrPort, w way, err error) (came, e
 	} else {
 		a.counts.faults.Add(1)
 		var theirs bool
-		if o, theirs = blame(err); !theirs {
-			if w.stream {
-				return came{end: Unpaid}, nil // another server may do without
-			}
+		switch o, theirs = blame(err); {
+		case w.stream && (!theirs || barred(err)):
+			return came{end: Unpaid}, nil // another server may do without
+		case !theirs:
 			return came{}, ErrNoSocket
 		}
-		end = Failed
+		if end = Failed; barred(err) {
+			end = Barred
+		}
 		if w.stream && c.silences > 0 { // it is as silent as it was over UDP
 			o, end = selection.TimedOut, Silent
 		}

@@ -172,6 +172,9 @@ func (a *asking) try(ctx context.Context, to netip.AddrPort, timeout time.Durati
 	case end == dialogue.Silent:
 		a.tally.timeouts++
 		return nil, nil
+	case end == dialogue.Barred:
+		a.tally.barred++
+		fallthrough
 	case end == dialogue.Failed:
 		a.tally.faults++
 		return nil, nil

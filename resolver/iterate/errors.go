@@ -54,9 +54,7 @@ func (t *task) strike(l limit.Limit, name string) *Error {
 	if l == limit.ZoneSeats || l == limit.Cycle || l == limit.Referrals || l == limit.Faults {
 		code = wire.EDENoReachableAuthority
 	}
-	proofs := l == limit.Proofs || l == limit.ZoneProofs
-	return &Error{Name: name, Code: code, Reason: "work limit: " + l.String(), Local: proofs || l == limit.ZoneSeats,
-		spent: proofs || l == limit.Exchanges || l == limit.Octets}
+	return &Error{Name: name, Code: code, Reason: "work limit: " + l.String(), Local: l.Ours(), spent: l.Final()}
 }
 
 // touch counts that l ended something.
@@ -68,6 +66,7 @@ func (t *task) touch(l limit.Limit) {
 // A tally counts what came of asking the servers of one cut.
 type tally struct {
 	timeouts, faults int    // silent; refused by the network
+	barred           int    // of the faults: by this host
 	full             int    // had no seat left
 	local            bool   // addresses could not be looked up for want of something on this host
 	starved          bool   // more might have been tried, had the Budget had it
@@ -81,7 +80,8 @@ func (t *tally) failed() int { return t.timeouts + t.faults + t.lame }
 // failure is the error when nobody at the servers of zone answered for name;
 // dead says that the zone was given up.
 func (t *tally) failure(name, zone string, dead bool) *Error {
-	e := &Error{Name: name, Code: wire.EDENoReachableAuthority, lasting: t.failed() > 0 && !t.starved, Silent: t.lame == 0}
+	e := &Error{Name: name, Code: wire.EDENoReachableAuthority, lasting: t.failed() > t.barred && !t.starved, Silent: t.lame == 0}
+	e.Local = t.failed() > 0 && t.failed() == t.barred
 	switch {
 	case t.failed() == 0 && t.full > 0:
 		e.Reason, e.Local = fmt.Sprintf("too many questions at the servers of %s", zone), true

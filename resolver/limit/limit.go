@@ -77,3 +77,11 @@ var names = [Count]string{
 
 // String returns the limit's name.
 func (l Limit) String() string { return names[l] }
+
+// Ours reports whether it is this host that has no room left, whatever the query.
+func (l Limit) Ours() bool { return l == ZoneSeats || l == Proofs || l == ZoneProofs }
+
+// Final reports whether it is no use to ask otherwise for the same query.
+func (l Limit) Final() bool {
+	return l == Exchanges || l == Octets || l == Proofs || l == ZoneProofs
+}

@@ -52,12 +52,16 @@ func (t *Table) Next(r *rand.Rand, from, tried []netip.AddrPort, at time.Time) (
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var space [32]candidate
-	best := foremost(t.candidates(space[:0], from, tried, at))
-	if len(best) == 0 {
-		t.stats.Exhausted++
-		return netip.AddrPort{}, 0, false
+	all := t.candidates(space[:0], from, tried, at)
+	c := t.probe(all, at)
+	if c == nil {
+		best := foremost(all)
+		if len(best) == 0 {
+			t.stats.Exhausted++
+			return netip.AddrPort{}, 0, false
+		}
+		c = t.draw(r, best)
 	}
-	c := t.draw(r, best)
 	timeout = c.server.timeout(c.offers, at)
 	if c.server.timeouts >= restAfter && !c.server.resting(at) {
 		// The rest is over: this question probes the server, and until it knows
@@ -66,6 +70,19 @@ func (t *Table) Next(r *rand.Rand, from, tried []netip.AddrPort, at time.Time) (
 	}
 	t.stats.Offers++
 	return c.addr, timeout, true
+}
+
+// probe returns a candidate of a family whose rest is over, or nil: this question
+// finds out whether the family works again, though servers of the other one may
+// be nearer. Until it knows, the others stay away.
+func (t *Table) probe(all []candidate, at time.Time) *candidate {
+	for i := range all {
+		if f := &t.families[familyOf(all[i].addr.Addr())]; all[i].rank() == 0 && f.due(at) {
+			f.rest(at)
+			return &all[i]
+		}
+	}
+	return nil
 }
 
 // Promising reports whether one of from deserves to be asked before more servers

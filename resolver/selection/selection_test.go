@@ -230,7 +230,6 @@ func TestTable_family(t *testing.T) {
 		{"rests after three servers were refused", refused, []netip.AddrPort{six, near}, firstFamilyRest - 1, near},
 		{"rests with all its servers", refused, []netip.AddrPort{netip.MustParseAddrPort("[2001:db8::9]:53"), near}, firstFamilyRest - 1, near},
 		{"is offered if there is no other", refused, []netip.AddrPort{six}, 0, six},
-		{"is tried again after the rest", refused, []netip.AddrPort{six, near}, markLife, six},
 		{"rests twice as long after the next refusal", append(slices.Clone(refused), note{six, Refused, 0, firstFamilyRest}),
 			[]netip.AddrPort{six, near}, 3*firstFamilyRest - 1, near},
 		{"wakes with one reply", append(slices.Clone(refused), note{six2, Answered, time.Millisecond, 0}),
@@ -248,6 +247,40 @@ func TestTable_family(t *testing.T) {
 				t.Errorf("Next = %s in %d of 100 calls, want %s", got, n, tt.want)
 			}
 		})
+	}
+}
+
+// A family that rested is probed by one question, whatever the other family is
+// like; the next ones wait for what comes of it.
+func TestTable_Next_probesARestedFamilyOnce(t *testing.T) {
+	refused := []note{{six, Refused, 0, 0}, {six2, Refused, 0, 0}, {six3, Refused, 0, 0}}
+	table := noted(append(refused, note{near, Answered, time.Millisecond, 0}))
+	r, both := chance(), []netip.AddrPort{near, six, six2}
+	at := start
+	for _, rest := range []time.Duration{firstFamilyRest, 2 * firstFamilyRest, maxFamilyRest, maxFamilyRest} {
+		probes := 0
+		for at = at.Add(rest); ; at = at.Add(time.Second) {
+			to, _, _ := table.Next(r, both, nil, at)
+			if to == near {
+				break
+			}
+			probes++
+			table.Note(to, Refused, 0, at)
+		}
+		if at = at.Add(-time.Second); probes != 1 {
+			t.Fatalf("probed %d times after a rest of %v, want once", probes, rest)
+		}
+		if to, _, _ := table.Next(r, both, nil, at.Add(rest-1)); to != near {
+			t.Errorf("probed again within %v", rest)
+		}
+	}
+	at = at.Add(maxFamilyRest)
+	if to, _, _ := table.Next(r, both, nil, at); to == near {
+		t.Fatal("not probed when it works again")
+	}
+	table.Note(six, Answered, time.Millisecond, at)
+	if got, n := mostly(table, []netip.AddrPort{near, six}, []netip.AddrPort{near}, at); got != six {
+		t.Errorf("Next = %s in %d of 100 calls, want the family in use", got, n)
 	}
 }
 

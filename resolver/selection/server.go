@@ -46,10 +46,12 @@ const (
 	// reply in between, say that this host cannot reach the family at all.
 	familyFaults = 3
 
-	// firstFamilyRest is the first rest of a family. It doubles with each
-	// refusal after a rest up to maxFamilyRest, and ends with the first reply.
+	// firstFamilyRest is the first rest of a family. It doubles with each probe
+	// up to maxFamilyRest, and ends with the first reply. A probe costs one
+	// question a refusal by this host, which takes no time; so a family that works
+	// again is found within 40 s, and in use within a minute.
 	firstFamilyRest = 10 * time.Second
-	maxFamilyRest   = 5 * time.Minute
+	maxFamilyRest   = 40 * time.Second
 )
 
 // A server is what is known of one address.
@@ -162,12 +164,20 @@ func (f *family) note(from netip.Addr, o Outcome, at time.Time) bool {
 		if f.faults < familyFaults || f.resting(at) {
 			return false
 		}
-		f.restUntil = at.Add(doubled(firstFamilyRest, f.rests, maxFamilyRest))
-		f.rests++
+		f.rest(at)
 		return true
 	}
 	return false
 }
+
+// rest lays the family to rest, longer each time.
+func (f *family) rest(at time.Time) {
+	f.restUntil = at.Add(doubled(firstFamilyRest, f.rests, maxFamilyRest))
+	f.rests++
+}
+
+// due reports whether a rest is over and nobody knows yet whether the family works.
+func (f *family) due(at time.Time) bool { return f.rests > 0 && !f.resting(at) }
 
 // resting reports whether the family is left alone.
 func (f *family) resting(at time.Time) bool { return at.Before(f.restUntil) }

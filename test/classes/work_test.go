@@ -12,10 +12,13 @@ import (
 )
 
 // repeat joins n lines with # numbered.
-func repeat(n int, line string) string {
+func repeat(n int, line string) string { return repeatFrom(0, n, line) }
+
+// repeatFrom is repeat, with numbers from first on.
+func repeatFrom(first, n int, line string) string {
 	var b strings.Builder
 	for i := range n {
-		b.WriteString(strings.ReplaceAll(line, "#", fmt.Sprint(i)) + "\n")
+		b.WriteString(strings.ReplaceAll(line, "#", fmt.Sprint(first+i)) + "\n")
 	}
 	return b.String()
 }
