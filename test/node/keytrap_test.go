@@ -4,6 +4,7 @@ package node
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -45,8 +46,19 @@ type trapRow struct {
 // the traps.
 func mustTrapped(t *testing.T, traps ...*trap) (*node, *sim.Internet) {
 	t.Helper()
+	return mustTrappedBeside(t, "", "", netip.Addr{}, traps...)
+}
+
+// mustTrappedBeside is mustTrapped in a world with a sound zone besides.
+func mustTrappedBeside(t *testing.T, sound, text string, at netip.Addr, traps ...*trap) (*node, *sim.Internet) {
+	t.Helper()
 	n := mustAlone(t)
 	internet, example := mustInternet(t, n.Host)
+	if sound != "" {
+		example.Add(fmt.Sprintf("%[1]s NS ns.%[1]s\nns.%[1]s A %[2]s\n", sound, at))
+		internet.Zone(sound, text, at)
+		mustServe(t, n.Host, internet, at)
+	}
 	for _, tr := range traps {
 		example.Add(fmt.Sprintf("%[1]s NS ns.%[1]s\nns.%[1]s A %[2]s\n", tr.zone, tr.at))
 		for _, ds := range tr.ds {
@@ -69,25 +81,34 @@ func mustTrapped(t *testing.T, traps ...*trap) (*node, *sim.Internet) {
 
 // askTrap asks for an address and says in words what came: the code, AD, and
 // the code of the extended error, RFC 8914.
-func (n *node) askTrap(name string) (string, error) {
+func (n *node) askTrap(name string) (string, error) { return n.askAt(loopback[0], name) }
+
+// askAt is askTrap at one of the node's addresses.
+func (n *node) askAt(at netip.AddrPort, name string) (said string, err error) {
+	said, _, err = n.askWhy(at, name)
+	return said, err
+}
+
+// askWhy is askAt, with the text of the extended error.
+func (n *node) askWhy(at netip.AddrPort, name string) (said, why string, err error) {
 	q := new(dns.Msg).SetQuestion(name, dns.TypeA)
 	q.SetEdns0(payloadSize, true)
-	m, err := exchange(n.Host, "udp", loopback[0], q, trapPatience)
+	m, err := exchange(n.Host, "udp", at, q, trapPatience)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	said := dns.RcodeToString[m.Rcode]
+	said = dns.RcodeToString[m.Rcode]
 	if m.AuthenticatedData {
 		said += " AD"
 	}
 	if opt := m.IsEdns0(); opt != nil {
 		for _, o := range opt.Option {
 			if e, ok := o.(*dns.EDNS0_EDE); ok {
-				said += fmt.Sprintf(" EDE %d", e.InfoCode)
+				said, why = said+fmt.Sprintf(" EDE %d", e.InfoCode), e.ExtraText
 			}
 		}
 	}
-	return said, nil
+	return said, why, nil
 }
 
 // keyRows are traps of keys and signatures: KeyTrap, CVE-2023-50387.
@@ -118,7 +139,9 @@ func keyRows(t *testing.T) []trapRow {
 	for i := range rows {
 		rows[i].below, rows[i].cpu = rows[i].trap.zone, maxKeyCPU
 	}
-	return rows
+	// Nothing is wrong with this one, so that it spends all that a query may.
+	return append(rows, trapRow{"good signatures with P-384, nine for each of eleven aliases", mustSpend(t, "k11.example.", "203.0.113.79"),
+		"a00.k11.example.", "SERVFAIL EDE 0", maxKeyCPU, 4})
 }
 
 // hashRows are traps of hashes: CVE-2023-50868, and of the DS of a referral

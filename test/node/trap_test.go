@@ -180,6 +180,41 @@ func mustDigest(t *testing.T, zone, at string, keys []dns.RR, ds int) *trap {
 	return tr
 }
 
+// mustSpend makes a zone in which nothing is wrong and all is dear: names are
+// aliases of one another, each expanded from a wildcard of its own, and with them
+// come as many records that deny as are looked at for each. All of it is signed.
+func mustSpend(t *testing.T, zone, at string) *trap {
+	t.Helper()
+	const aliases, denials = 11, 8
+	tr := mustTrap(t, zone, at, dns.ECDSAP384SHA384)
+	owner := func(i int) string { return fmt.Sprintf("a%02d.%s", i, zone) }
+	var steps, denial []dns.RR
+	for i := range aliases {
+		alias := &dns.CNAME{Hdr: header("*."+owner(i), dns.TypeCNAME), Target: "x." + owner(i+1)}
+		steps = append(steps, tr.signed(t, alias)...)
+	}
+	for i := range denials {
+		nsec := &dns.NSEC{Hdr: header(owner(i), dns.TypeNSEC), NextDomain: owner(i + 1), TypeBitMap: []uint16{dns.TypeA}}
+		denial = append(denial, tr.signed(t, nsec)...)
+	}
+	honest := tr.answer
+	tr.answer = func(m *dns.Msg, q dns.Question) {
+		if dns.CountLabel(q.Name) <= dns.CountLabel(owner(0)) {
+			honest(m, q)
+			return
+		}
+		for i, rr := range steps {
+			rr = dns.Copy(rr)
+			if rr.Header().Name = "x." + owner(i/2); i < 2 {
+				rr.Header().Name = q.Name
+			}
+			m.Answer = append(m.Answer, rr)
+		}
+		m.Ns = denial
+	}
+	return tr
+}
+
 // encloser returns so many NSEC3 records, none of which matches a name, so that each
 // ancestor of a name is worth a hash.
 func (tr *trap) encloser(t *testing.T, count int, iterations uint16, salt int) (denial []dns.RR) {
