@@ -117,13 +117,14 @@ func New(o Options) (*Resolver, error) {
 	case len(o.ID) > maxIdentity:
 		return nil, fmt.Errorf("resolver: ID: %d octets, want at most %d", len(o.ID), maxIdentity)
 	}
-	warm, err := warmths(o.Warm)
+	special := newSpecialNames(o.Walker.Zones())
+	warm, err := warmths(o.Warm, special)
 	if err != nil {
 		return nil, err
 	}
 	r := &Resolver{
 		walker: o.Walker, cache: o.Cache, failures: o.Failures, unproven: o.Unproven,
-		identity: identityRecord(o.ID), special: newSpecialNames(o.Walker.Zones()),
+		identity: identityRecord(o.ID), special: special,
 		flights: make(map[question]*flight),
 		seed:    maphash.MakeSeed(), warm: warm,
 		due: make(chan *cache.Answer, maxDue), places: make(chan struct{}, maxRefreshes),

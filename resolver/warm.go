@@ -34,13 +34,16 @@ type warmth struct {
 	rest time.Time // it is not asked for before
 }
 
-// warmths returns the questions to be kept warm.
-func warmths(questions []dns.Question) ([]warmth, error) {
+// warmths returns the questions to be kept warm, each once: a list may have a
+// name for all its types, and again with one of them. Special names need no
+// warmth, since no answer to them comes out of the cache.
+func warmths(questions []dns.Question, special *specialNames) ([]warmth, error) {
 	if len(questions) > maxWarm {
 		return nil, fmt.Errorf("resolver: Warm: %d questions, want at most %d", len(questions), maxWarm)
 	}
-	all := make([]warmth, len(questions))
-	for i, q := range questions {
+	all := make([]warmth, 0, len(questions))
+	seen := make(map[question]bool)
+	for _, q := range questions {
 		var space [wire.MaxName + 1]byte
 		end, err := dns.PackDomainName(dns.CanonicalName(q.Name), space[:], 0, nil, false)
 		if err != nil {
@@ -49,7 +52,12 @@ func warmths(questions []dns.Question) ([]warmth, error) {
 		if q.Qclass != dns.ClassINET || !isData(q.Qtype) {
 			return nil, fmt.Errorf("resolver: Warm: %s: no type of records in class IN", q.String())
 		}
-		all[i].key = question{name: string(space[:end]), typ: q.Qtype}
+		key := question{name: string(space[:end]), typ: q.Qtype}
+		_, kind := special.find(&wire.Query{Name: space[:end], Type: q.Qtype})
+		if kind == walked && !seen[key] {
+			all = append(all, warmth{key: key})
+		}
+		seen[key] = true
 	}
 	return all, nil
 }

@@ -3,11 +3,13 @@ package resolver
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"proxima/resolver/iterate"
 	"proxima/test/sim"
 
 	"github.com/miekg/dns"
@@ -18,7 +20,7 @@ func mustKeepWarm(t testing.TB, n *sim.Internet, questions ...dns.Question) *Res
 	t.Helper()
 	r := mustResolver(t, n)
 	var err error
-	if r.warm, err = warmths(questions); err != nil {
+	if r.warm, err = warmths(questions, r.special); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -75,6 +77,37 @@ func TestResolver_KeepWarm(t *testing.T) {
 					t.Errorf("%d flights, want %d", got, tt.flights)
 				}
 			})
+		})
+	}
+}
+
+func TestResolver_KeepWarm_asksForEachQuestionOnce(t *testing.T) {
+	const mine = "10.in-addr.arpa."
+	private := iterate.Zone{Name: mine, Servers: []netip.AddrPort{netip.AddrPortFrom(otherAddr, 53)}}
+	tests := []struct {
+		name  string
+		zones []iterate.Zone
+		keep  []dns.Question
+		want  int
+	}{
+		{"a name twice", nil, []dns.Question{inet("www.example.", dns.TypeA), inet("ns.example.", dns.TypeA), inet("WWW.example", dns.TypeA)}, 2},
+		{"of two types", nil, []dns.Question{inet("www.example.", dns.TypeA), inet("www.example.", dns.TypeAAAA)}, 2},
+		{"names that are answered here", nil, []dns.Question{inet("localhost.", dns.TypeA), inet("www.INVALID.", dns.TypeA),
+			inet("x.onion.", dns.TypeAAAA), inet("1.10.in-addr.arpa.", dns.TypePTR), inet("home.arpa.", dns.TypeSOA)}, 0},
+		{"but the DS of one belongs to its parent", nil, []dns.Question{inet("home.arpa.", dns.TypeDS)}, 1},
+		{"and the operator's zones are not special", []iterate.Zone{private}, []dns.Question{inet("1."+mine, dns.TypePTR)}, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			known := mustResolver(t, sim.New(1), tt.zones...)
+			r, err := New(Options{Walker: known.walker, Cache: known.cache, Failures: known.failures, Unproven: known.unproven, Warm: tt.keep})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			if got := len(r.warm); got != tt.want {
+				t.Errorf("%d questions are kept warm, want %d: %v", got, tt.want, r.warm)
+			}
 		})
 	}
 }
