@@ -44,26 +44,6 @@ func SkipName(msg []byte, off int) (next int, ok bool) {
 	return 0, false
 }
 
-// AppendName appends the name at off, with its pointers replaced by the labels
-// they stand for, and returns the extended slice and the offset of the first
-// octet after the name. A name that SkipName refuses appends nothing.
-func AppendName(dst, msg []byte, off int) (name []byte, next int, ok bool) {
-	next, ok = SkipName(msg, off)
-	if !ok {
-		return dst, 0, false
-	}
-	for msg[off] != 0 {
-		c := int(msg[off])
-		if c >= 0xC0 {
-			off = (c&0x3F)<<8 | int(msg[off+1])
-			continue
-		}
-		dst = append(dst, msg[off:off+1+c]...)
-		off += 1 + c
-	}
-	return append(dst, 0), next, true
-}
-
 // AppendLower appends an uncompressed name with its letters in lower case.
 // Length octets are below the letters, so they need no care.
 func AppendLower(dst, name []byte) []byte {
