@@ -31,14 +31,32 @@ func (t *Term) Deadline() (time.Time, bool) {
 	return t.end, true
 }
 
-// Cancelled is closed when what t is a part of ends.
-func (t *Term) Cancelled() <-chan struct{} { return t.Context.Done() }
+// Cancelled is closed when what t is a part of ends, but for its own time.
+func (t *Term) Cancelled() <-chan struct{} {
+	if outer, ok := t.Context.(*Term); ok {
+		return outer.Cancelled()
+	}
+	return t.Context.Done()
+}
 
 // Done is closed when t ends.
 func (t *Term) Done() <-chan struct{} { return t.withTimer().Done() }
 
 // Err says why t has ended, or nil.
-func (t *Term) Err() error { return t.withTimer().Err() }
+func (t *Term) Err() error {
+	t.mu.Lock()
+	timed := t.timed
+	t.mu.Unlock()
+	switch {
+	case timed != nil:
+		return timed.Err()
+	case t.Context.Err() != nil:
+		return t.Context.Err()
+	case !time.Now().Before(t.end):
+		return context.DeadlineExceeded
+	}
+	return nil
+}
 
 // Value is that of what ends with t, so that contexts made of t end with it
 // without a goroutine each.

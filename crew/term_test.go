@@ -8,6 +8,28 @@ import (
 	"time"
 )
 
+func TestTerm_Err_needsNoTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		outer, cancel := context.WithCancel(t.Context())
+		long, short := Within(outer, time.Hour), Within(Within(outer, time.Second), time.Hour)
+		if long.Err() != nil || short.Err() != nil {
+			t.Errorf("Err = %v and %v before the end", long.Err(), short.Err())
+		}
+		time.Sleep(time.Second)
+		if !errors.Is(short.Err(), context.DeadlineExceeded) || long.Err() != nil {
+			t.Errorf("Err = %v and %v after the end of one", short.Err(), long.Err())
+		}
+		cancel()
+		<-short.Cancelled()
+		if !errors.Is(long.Err(), context.Canceled) {
+			t.Errorf("Err = %v, want %v", long.Err(), context.Canceled)
+		}
+		if long.timed != nil || short.timed != nil {
+			t.Error("a timer was made")
+		}
+	})
+}
+
 func TestTerm(t *testing.T) {
 	tests := []struct {
 		name  string

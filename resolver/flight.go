@@ -10,6 +10,7 @@ import (
 
 	"proxima/cache"
 	"proxima/clock"
+	"proxima/crew"
 	"proxima/resolver/iterate"
 	"proxima/wire"
 
@@ -107,11 +108,15 @@ func (r *Resolver) makeRoom(at time.Time) bool {
 
 // begin starts a flight that has its place. The caller holds mu.
 func (r *Resolver) begin(f *flight) {
-	var ctx context.Context
-	ctx, f.cancel = context.WithTimeout(r.ctx, flightTime)
+	outer, cancel := context.WithCancel(r.ctx)
+	f.cancel = cancel
+	ctx := crew.Within(outer, flightTime)
 	f.landed = make(chan struct{})
 	r.flights[f.key] = f
-	r.flying.Go(func() { r.fly(ctx, f) })
+	r.flying.Go(func() {
+		defer ctx.Stop()
+		r.fly(ctx, f)
+	})
 }
 
 // forget gives up the place of a flight, if it still has one. The caller holds mu.

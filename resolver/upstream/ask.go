@@ -34,7 +34,7 @@ func (c *Client) askDatagram(ctx context.Context, to netip.AddrPort, q *query) (
 // reported do not end the wait: anybody can send ICMP.
 func (c *Client) await(ctx context.Context, s *socket, to netip.AddrPort, q *query) (*dns.Msg, error) {
 	noted := errSilent
-	end, cancelled := s.keepTime(ctx)
+	end, cancelled := s.keepTime(ctx, q.began)
 	for c.closing.Err() == nil { // else Close may have woken this before it was there
 		select {
 		case <-s.ready:
@@ -60,12 +60,12 @@ func (c *Client) await(ctx context.Context, s *socket, to netip.AddrPort, q *que
 
 // keepTime has s woken when ctx ends for its time, which is returned, and returns
 // what is closed if it ends for another reason: then, too, unless ctx can tell.
-func (s *socket) keepTime(ctx context.Context) (end time.Time, cancelled <-chan struct{}) {
+func (s *socket) keepTime(ctx context.Context, at time.Time) (end time.Time, cancelled <-chan struct{}) {
 	end, _ = ctx.Deadline()
 	if s.timer == nil {
-		s.timer = time.AfterFunc(time.Until(end), s.wake)
+		s.timer = time.AfterFunc(end.Sub(at), s.wake)
 	} else {
-		s.timer.Reset(time.Until(end))
+		s.timer.Reset(end.Sub(at))
 	}
 	if part, ok := ctx.(interface{ Cancelled() <-chan struct{} }); ok {
 		return end, part.Cancelled()

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -48,7 +49,9 @@ const (
 // A query is a packed question together with what its reply must repeat.
 type query struct {
 	packet []byte
-	end    int     // offset of the first octet after the question
+	name   string // as it was asked
+	end    int    // offset of the first octet after the question
+	began  time.Time
 	stream bool    // it goes over TCP, where nobody forges: letter case is free
 	cookie *cookie // nil if it carries none
 }
@@ -76,7 +79,7 @@ func pack(m *dns.Msg, k *cookie) (*query, error) {
 	if m.IsEdns0() == nil {
 		k = nil
 	}
-	return &query{packet: packet, end: end + 4, cookie: k}, nil
+	return &query{packet: packet, name: m.Question[0].Name, end: end + 4, cookie: k}, nil
 }
 
 // packAny packs whatever there is in m.
@@ -199,7 +202,11 @@ func (q *query) settle(packet []byte) (asked string, err error) {
 	if isBare(packet) {
 		return "", nil
 	}
-	asked, _, err = dns.UnpackDomainName(packet, headerLen)
+	if q.name != "" && bytes.Equal(packet[headerLen:q.end-4], q.packet[headerLen:q.end-4]) {
+		asked = q.name
+	} else {
+		asked, _, err = dns.UnpackDomainName(packet, headerLen)
+	}
 	for i := headerLen; i < q.end-4; i++ {
 		packet[i] = lower(packet[i])
 	}

@@ -134,7 +134,8 @@ func (c *Client) Exchange(ctx context.Context, to netip.AddrPort, q *dns.Msg, st
 		return nil, fmt.Errorf("upstream: %w", err)
 	}
 	packed.stream = stream
-	latest := time.Now().Add(maxWait)
+	packed.began = time.Now()
+	latest := packed.began.Add(maxWait)
 	if end, ok := ctx.Deadline(); !ok || end.After(latest) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, latest)
