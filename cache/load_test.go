@@ -185,7 +185,8 @@ func TestCache_collection(t *testing.T) {
 	}
 	s := c.Stats()
 	asDaemon(t, s.Bytes)
-	c.limit, c.chunks.most = c.octets.Load(), c.chunks.count.Load() // from now on, a new one for an old one
+	c.limit = c.octets.Load() // from now on, a new one for an old one
+	c.chunks.most = c.limit/chunkOctets*spareParts/(spareParts-1) + 1
 	runtime.GC()
 
 	var stop atomic.Bool
