@@ -1,6 +1,7 @@
 package dialogue
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -77,6 +78,21 @@ func (c *course) affords(q *Question, w way) bool {
 		return c.datagrams < maxDatagrams
 	}
 	return c.streams < maxStreams && (!c.broken || q.Stream) && q.Budget.MayBreak()
+}
+
+// limit counts and records that no exchange may be made that way.
+func (a *Asker) limit(q *Question, c *course, w way) {
+	a.counts.limited.Add(1)
+	switch {
+	case !w.stream:
+		q.Note.Struck(fmt.Sprintf("questions over UDP to one server: %d", maxDatagrams))
+	case c.streams >= maxStreams:
+		q.Note.Struck(fmt.Sprintf("questions over TCP to one server: %d", maxStreams))
+	case c.broken && !q.Stream:
+		q.Note.Struck("a connection that came to nothing is not tried again")
+	default:
+		q.Note.Struck("connections that came to nothing")
+	}
 }
 
 // count counts an exchange.

@@ -115,7 +115,7 @@ func (a *Asker) Ask(ctx context.Context, q *Question, to netip.AddrPort, timeout
 	var rtt time.Duration
 	again := c.affords(q, w)
 	if !again {
-		a.counts.limited.Add(1)
+		a.limit(q, c, w)
 	}
 	for first := true; again; first = false {
 		if w.stream && c.silences < 2 { // else it has its time: it is not to cost more than UDP would
@@ -133,7 +133,7 @@ func (a *Asker) Ask(ctx context.Context, q *Question, to netip.AddrPort, timeout
 		if again = change && c.affords(q, next); again {
 			w = next
 		} else if change {
-			a.counts.limited.Add(1)
+			a.limit(q, c, next)
 		}
 	}
 	switch {

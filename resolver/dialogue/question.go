@@ -72,7 +72,7 @@ func (q *Question) note(to netip.AddrPort, w way, rtt time.Duration, m *dns.Msg,
 	if q.Note == nil {
 		return
 	}
-	e := record.Exchange{To: to, Name: q.Name, Type: dns.Type(q.Qtype).String(), Transport: "udp", EDNS: !w.plain, RTT: rtt}
+	e := record.Exchange{To: to, Name: q.Name, Type: record.TypeName(q.Qtype, dns.Type(q.Qtype).String()), Transport: "udp", EDNS: !w.plain, RTT: rtt}
 	if w.stream {
 		e.Transport = "tcp"
 	}

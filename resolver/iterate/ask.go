@@ -75,6 +75,7 @@ func (t *task) askSeated(ctx context.Context, cut *Cut, q dns.Question, patience
 		if !t.w.serverSeatAt(cut, to) {
 			a.tried = append(a.tried, to, to)
 			a.tally.full++
+			t.note.Limit("questions at one server, %v", to.Addr())
 			continue
 		}
 		v, err := a.try(ctx, to, timeout)
@@ -88,8 +89,11 @@ func (t *task) askSeated(ctx context.Context, cut *Cut, q dns.Question, patience
 		t.b.Fault(cut.key())
 	}
 	dead := t.b.Dead(cut.key())
-	if dead {
+	switch {
+	case dead:
 		t.touch(limit.Faults)
+	case a.tally.failed() >= patience:
+		t.note.Limit("tries for one question: %d", patience)
 	}
 	return a.settle(ctx, dead)
 }
@@ -193,7 +197,7 @@ func (a *asking) try(ctx context.Context, to netip.AddrPort, timeout time.Durati
 // one: mostly it is the zone that is broken.
 func (a *asking) judged(ctx context.Context, v *verdict) (*verdict, error) {
 	if v.Kind == reply.Lame {
-		a.t.noteVerdict(&v.Verdict, nil)
+		a.t.note.Judge(&v.Verdict, nil)
 		a.t.w.counts.lame.Add(1)
 		a.tally.lame++
 		a.tally.reason = v.Reason
@@ -203,16 +207,19 @@ func (a *asking) judged(ctx context.Context, v *verdict) (*verdict, error) {
 		return nil, nil
 	}
 	if a.judge == nil {
-		a.t.noteVerdict(&v.Verdict, nil)
+		a.t.note.Judge(&v.Verdict, nil)
 		return v, nil
 	}
 	err := a.judge(ctx, v)
-	a.t.noteVerdict(&v.Verdict, err)
+	a.t.note.Judge(&v.Verdict, err)
 	var proof *dnssec.ProofError
 	if err == nil || !errors.As(err, &proof) {
 		return v, err
 	}
 	a.bogus = append(a.bogus, unproven(proof))
+	if len(a.bogus) == maxBogus {
+		a.t.note.Limit("servers whose replies prove nothing: %d", maxBogus)
+	}
 	if proof.Spent || len(a.bogus) >= maxBogus {
 		return nil, a.bogus[0]
 	}
@@ -233,7 +240,7 @@ func (t *task) question(cut *Cut, q dns.Question) dialogue.Question {
 			}
 			return nil
 		},
-		Budget: t.b, Note: t.note,
+		Budget: t.b, Note: t.note.Question,
 	}
 	if q.Qtype == dns.TypeDNSKEY { // tell the zone which of its keys are trusted, RFC 8145
 		if tags := anchor.TagOption(q.Name, t.w.chain.Anchors(q.Name)); tags != nil {

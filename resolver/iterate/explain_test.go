@@ -6,16 +6,19 @@ import (
 	"testing/synctest"
 
 	"proxima/clock"
+	"proxima/resolver/dnssec"
 	"proxima/resolver/record"
 	"proxima/test/sim"
+
+	"github.com/miekg/dns"
 )
 
 // mustExplain asks and returns what is told of it.
-func mustExplain(t testing.TB, w *Walker, question string) string {
+func mustExplain(t testing.TB, w *Walker, question string, purse *Budget) string {
 	t.Helper()
 	q := mustQuestion(t, question)
-	note := record.Begin(q.Name, "A", clock.Now)
-	_, _ = w.Explain(t.Context(), q, NewBudget(), note, false)
+	note := record.Begin(q.Name, dns.Type(q.Qtype).String(), clock.Now)
+	_, _ = w.Explain(t.Context(), q, purse, note, false)
 	var b strings.Builder
 	if err := note.WriteText(&b); err != nil {
 		t.Fatal(err)
@@ -67,15 +70,90 @@ func TestWalker_Explain(t *testing.T) {
 				if tt.harm != nil {
 					tt.harm(n)
 				}
-				got := mustExplain(t, mustWalker(t, n, nil), tt.question)
-				rest := got
-				for _, want := range tt.want {
-					_, after, found := strings.Cut(rest, want)
-					if !found {
-						t.Fatalf("%q is not where it should be in\n%s", want, got)
-					}
-					rest = after
+				mustTell(t, mustExplain(t, mustWalker(t, n, nil), tt.question, NewBudget()), tt.want)
+			})
+		})
+	}
+}
+
+// mustTell fails unless the texts are in what was told, in this order.
+func mustTell(t testing.TB, got string, want []string) {
+	t.Helper()
+	rest := got
+	for _, w := range want {
+		_, after, found := strings.Cut(rest, w)
+		if !found {
+			t.Fatalf("%q is not where it should be in\n%s", w, got)
+		}
+		rest = after
+	}
+}
+
+func TestWalker_Explain_proofsStandBelowWhatTheyProve(t *testing.T) {
+	tests := []struct {
+		name, question string
+		want           []string
+	}{
+		{"an answer", "www.one.example. A", []string{
+			"ask      192.0.2.11:53 www.one.example. A over udp: NOERROR",
+			"\n  one.example. DNSKEY  (to prove what www.one.example. came to)\n",
+			" one.example. DNSKEY over udp: NOERROR", "\n       70ms    worth  answer\n       70ms  end      NOERROR, after ", " IN DNSKEY ",
+			"\n     70ms    worth  answer\n     70ms  end      NOERROR, secure, after ", "www.one.example. 60 IN A 192.0.2.80\n",
+		}},
+		{"signatures that were asked for", "www.one.example. RRSIG", []string{"  end      NOERROR, ", " IN RRSIG A "}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := testInternet()
+				n.SignAll()
+				mustTell(t, mustExplain(t, mustWalker(t, n, secured(n)), tt.question, NewBudget()), tt.want)
+			})
+		})
+	}
+}
+
+func TestWalker_Explain_namesTheLimits(t *testing.T) {
+	poor := NewBudget()
+	poor.Work = new(dnssec.Work)
+	breaks := NewBudget()
+	breaks.Breaks = 0
+	tests := []struct {
+		name string
+		harm func(n *sim.Internet, w *Walker)
+		b    *Budget
+		want string
+	}{
+		{"nothing left to verify with", nil, poor, "limit    work limit: digests\n"},
+		{"no seat at a server", func(_ *sim.Internet, w *Walker) {
+			for range serverSeats {
+				w.serverSeats.Take(oneAddr)
+				w.serverSeats.Take(oneAddr6)
+			}
+		}, NewBudget(), "limit    questions at one server, 192.0.2.11\n"},
+		{"no seat at a zone", func(_ *sim.Internet, w *Walker) {
+			for range zoneSeats {
+				w.zoneSeats.Take("one.example.")
+			}
+		}, NewBudget(), "limit    questions at one zone\n"},
+		{"a connection that comes to nothing", func(n *sim.Internet, _ *Walker) {
+			n.Truncate(oneAddr, oneAddr6)
+			n.NoStream(oneAddr, oneAddr6)
+		}, NewBudget(), "limit    a connection that came to nothing is not tried again\n"},
+		{"no connection left", func(n *sim.Internet, _ *Walker) { n.Truncate(oneAddr, oneAddr6) }, breaks,
+			"limit    connections that came to nothing\n"},
+		{"silence", func(n *sim.Internet, _ *Walker) { n.Drop(tldAddr, tldAddr6) }, NewBudget(), "limit    tries for one question: 3\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := testInternet()
+				n.SignAll()
+				w := mustWalker(t, n, secured(n))
+				if tt.harm != nil {
+					tt.harm(n, w)
 				}
+				mustTell(t, mustExplain(t, w, "www.one.example. A", tt.b), []string{tt.want})
 			})
 		})
 	}

@@ -26,7 +26,7 @@ func (t *task) recallFailure(q dns.Question) error {
 		return nil
 	}
 	t.w.counts.recalled.Add(1)
-	t.noteRecall(q, "failure", clock.Until(f.until))
+	t.note.Recall(q, "failure", clock.Until(f.until))
 	e := f.err // whoever gets it may add to its chain
 	return &e
 }

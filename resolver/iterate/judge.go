@@ -32,9 +32,11 @@ func (t *task) judgeOf(cut *Cut, q dns.Question, believed bool) judge {
 	j := &trust.Judge{Chain: t.w.chain, Zone: cut.Trust, Servers: cut.key(), Work: t.b.Work}
 	j.Ask = func(ctx context.Context, q dns.Question, look func(context.Context, *reply.Verdict) error) error {
 		// The question in hand has a seat at the zone already.
-		_, err := t.askSeated(ctx, cut, q, limit.MaxFaults, func(ctx context.Context, v *verdict) error {
+		below := t.proving(q)
+		v, err := below.askSeated(ctx, cut, q, limit.MaxFaults, func(ctx context.Context, v *verdict) error {
 			return look(ctx, &v.Verdict)
 		})
+		below.noteProof(q, v, err)
 		return err
 	}
 	return func(ctx context.Context, v *verdict) (err error) {
@@ -57,7 +59,7 @@ func (t *task) known(cut *Cut, q dns.Question) (*verdict, bool) {
 	v, ok := t.w.chain.Known(q, cut.Trust, t.b.Work)
 	if ok {
 		t.w.counts.known.Add(1)
-		t.noteRecall(q, "what its zone has proven before", 0)
+		t.note.Recall(q, "what its zone has proven before", 0)
 	}
 	return &verdict{Verdict: v, proven: trust.Finding{Status: dnssec.Secure}}, ok
 }
@@ -69,6 +71,7 @@ func (t *task) explain(ctx context.Context, err error) error {
 	var e *Error
 	switch {
 	case errors.Is(err, trust.ErrBusy):
+		t.note.Struck("seats to verify signatures")
 		return t.strike(limit.Proofs, t.q.Name)
 	case errors.Is(err, trust.ErrShare):
 		return t.strike(limit.ZoneProofs, t.q.Name)

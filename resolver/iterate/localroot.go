@@ -19,7 +19,7 @@ func (t *task) askCopy(ctx context.Context, cut *Cut, q dns.Question, judge judg
 	if m == nil {
 		return nil, nil
 	}
-	t.noteRecall(q, "the copy of the root", 0)
+	t.note.Recall(q, "the copy of the root", 0)
 	a := &asking{t: t, cut: cut, q: q, judge: judge}
 	v, err = a.judged(ctx, &verdict{Verdict: reply.Classify(q, m, reply.From{Zone: cut.Zone})})
 	if v != nil {

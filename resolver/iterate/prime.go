@@ -9,7 +9,7 @@ import (
 	"proxima/clock"
 	"proxima/resolver/anchor"
 	"proxima/resolver/limit"
-	"proxima/resolver/record"
+	"proxima/resolver/phrase"
 
 	"github.com/miekg/dns"
 )
@@ -24,7 +24,7 @@ var errNoRoot = errors.New("iterate: .: the root named no server with an address
 func (w *Walker) Prime(ctx context.Context) error {
 	w.priming.Lock()
 	defer w.priming.Unlock()
-	return w.prime(ctx, nil)
+	return w.prime(ctx, phrase.Note{})
 }
 
 // Sight returns the keys of the root as its servers give them, for who keeps the
@@ -64,10 +64,11 @@ func (w *Walker) Trust(ds []*dns.DS) {
 // root returns the cut of the root: the primed one, made anew if its lease is
 // over, or else the hints. Only one walk primes at a time; the others go on
 // with what there is.
-func (w *Walker) root(ctx context.Context, note *record.Question) *Cut {
+func (w *Walker) root(ctx context.Context, note phrase.Note) *Cut {
 	if w.priming.TryLock() {
 		defer w.priming.Unlock()
 		if err := w.prime(ctx, note); err != nil && ctx.Err() == nil {
+			note.Judged("the root could not be primed: " + err.Error())
 			w.primed.Store(w.hinted(clock.Now().Add(hintsLife)))
 		}
 	}
@@ -86,7 +87,7 @@ func (w *Walker) hinted(lease time.Time) *Cut {
 }
 
 // prime is Prime, with priming held.
-func (w *Walker) prime(ctx context.Context, note *record.Question) error {
+func (w *Walker) prime(ctx context.Context, note phrase.Note) error {
 	if w.stubs["."] != nil || w.forwards["."] != nil {
 		return nil
 	}

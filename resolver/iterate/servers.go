@@ -259,7 +259,7 @@ func (t *task) below(ctx context.Context, q dns.Question, why string) (*found.Re
 		return nil, t.strike(limit.Depth, q.Name)
 	}
 	t.w.counts.servers.Add(1)
-	child := &task{w: t.w, b: t.b, q: q, depth: t.depth + 1, up: t, unchecked: t.unchecked, note: t.raise(q, why)}
+	child := &task{w: t.w, b: t.b, q: q, depth: t.depth + 1, up: t, unchecked: t.unchecked, note: t.note.Raise(q, why)}
 	r, err := child.follow(ctx, q, nil)
 	var e *Error
 	if errors.As(err, &e) {

@@ -12,7 +12,7 @@ import (
 	"proxima/resolver/found"
 	"proxima/resolver/limit"
 	"proxima/resolver/minimize"
-	"proxima/resolver/record"
+	"proxima/resolver/phrase"
 	"proxima/resolver/reply"
 	"proxima/wire"
 
@@ -41,7 +41,7 @@ type task struct {
 	// refresh says that an answer is wanted which outlives the one there is.
 	refresh bool
 
-	note *record.Question // what is done for q is told here; nil for nobody
+	note phrase.Note // what is done for q is told here; nil for nobody
 }
 
 // resolve answers q: it finds the records and follows the aliases. path are
@@ -66,7 +66,7 @@ func (t *task) resolve(ctx context.Context, q dns.Question, path []string) (*fou
 	}
 	next := dns.Question{Name: v.Target, Qtype: q.Qtype, Qclass: q.Qclass}
 	at := *t
-	at.note = t.raise(next, "what "+q.Name+" is an alias of")
+	at.note = t.note.Raise(next, "what "+q.Name+" is an alias of")
 	rest, err := at.follow(ctx, next, path)
 	if err != nil {
 		var e *Error
@@ -82,9 +82,9 @@ func (t *task) resolve(ctx context.Context, q dns.Question, path []string) (*fou
 // follow answers the question for an alias's target, from the cache or anew.
 // A new answer is stored.
 func (t *task) follow(ctx context.Context, q dns.Question, path []string) (r *found.Records, err error) {
-	defer func() { t.noteEnd(t.note, r, err) }()
+	defer func() { t.noteEnd(q, r, err) }()
 	if r := t.w.store.Get(q, clock.Now(), t.refresh); r != nil {
-		t.noteRecall(q, "answer in the cache", 0)
+		t.note.Recall(q, "answer in the cache", 0)
 		if !t.b.Alias(len(aliases(r.Answer))) {
 			return nil, t.partial(limit.Aliases, q, r.Answer)
 		}
@@ -126,7 +126,7 @@ func aliases(chain []dns.RR) (names []string) {
 func (t *task) find(ctx context.Context, q dns.Question) (*verdict, error) {
 	if t.w.Local != nil {
 		if m := t.w.Local(q); m != nil {
-			t.noteRecall(q, "special name, answered here", 0)
+			t.note.Recall(q, "special name, answered here", 0)
 			return &verdict{Verdict: reply.Verdict{Kind: reply.Answer, Rcode: m.Rcode, Answer: m.Answer, Authority: m.Ns}}, nil
 		}
 	}
@@ -160,6 +160,9 @@ func (t *task) forward(ctx context.Context, z *forward, q dns.Question) (v *verd
 	}
 	t.noteCut(cut, "forwarded by configuration")
 	v, err = t.ask(ctx, cut, q, limit.MaxFaults, judge)
+	if z.first && ctx.Err() != nil {
+		t.note.Limit("time for the servers of a zone with first: %v", firstTimeout)
+	}
 	return v, said, err
 }
 
@@ -222,6 +225,7 @@ func (t *task) nothingBelow(ctx context.Context, cut *Cut, short dns.Question, v
 	case err != nil && !wrong:
 		return false, err
 	case wrong && proof.Spent: // nothing more can be proven for this client
+		t.note.Struck(proof.Reason)
 		return false, unproven(proof)
 	case t.w.minimize == Strict || cut.Zone == ".":
 		if wrong {
@@ -274,6 +278,9 @@ func (t *task) start(ctx context.Context, q dns.Question) (*Cut, error) {
 // learn makes the cut of a referral known, unless nobody has checked it.
 func (t *task) learn(parent *Cut, v *verdict, at time.Time) *Cut {
 	t.w.counts.referrals.Add(1)
+	if n := len(v.Servers); n > maxServers {
+		t.note.Limit("servers of one zone: %d of the %d of %s are used", maxServers, n, v.Zone)
+	}
 	cut := t.w.descend(parent, v, at)
 	if cut.Expires.After(at) && !t.unchecked {
 		t.w.cuts.Add(cut.Zone, cut)

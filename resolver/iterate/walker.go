@@ -306,7 +306,7 @@ func (w *Walker) lookup(ctx context.Context, t *task) (*cache.Answer, error) {
 	if err == nil {
 		err = t.sentinel(r)
 	}
-	t.noteEnd(t.note, r, err)
+	t.noteEnd(t.q, r, err)
 	if err != nil {
 		w.counts.failed(err)
 		return nil, err

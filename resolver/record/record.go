@@ -9,7 +9,9 @@
 package record
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -118,8 +120,46 @@ func (q *Question) Asked(e Exchange) { q.add(Step{Exchange: &e}) }
 // Judged says what the reply was worth.
 func (q *Question) Judged(verdict string) { q.add(Step{Verdict: verdict}) }
 
-// Struck says which limit ended something.
+// Struck says which limit ended something, or kept it from being done.
 func (q *Question) Struck(limit string) { q.add(Step{Limit: limit}) }
+
+// A Strike is a limit that was touched.
+type Strike struct {
+	Limit string `json:"limit"`
+	Times int    `json:"times"`
+}
+
+// Limits returns the limits that were touched in the tree below q, in the order
+// of the tree. It is for walks that have ended.
+func (q *Question) Limits() []Strike {
+	all := []Strike{}
+	var visit func(*Question)
+	visit = func(q *Question) {
+		for _, s := range q.Steps {
+			i := slices.IndexFunc(all, func(known Strike) bool { return known.Limit == s.Limit })
+			switch {
+			case s.Question != nil:
+				visit(s.Question)
+			case s.Limit == "":
+			case i < 0:
+				all = append(all, Strike{s.Limit, 1})
+			default:
+				all[i].Times++
+			}
+		}
+	}
+	visit(q)
+	return all
+}
+
+// TypeName returns how a type is written: by the name that DNS has for it, or by
+// its number if it has none, or one that only says that it stands for nothing.
+func TypeName(number uint16, name string) string {
+	if name == "" || name == "None" || name == "Reserved" {
+		return fmt.Sprintf("TYPE%d", number)
+	}
+	return name
+}
 
 // Ended says what came of the Question.
 func (q *Question) Ended(e End) {

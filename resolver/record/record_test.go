@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,23 @@ const exampleText = `www.example. A  (asked)
 func TestQuestion_WriteText(t *testing.T) {
 	if got := mustText(t, example()); got != exampleText {
 		t.Errorf("got\n%swant\n%s", got, exampleText)
+	}
+}
+
+func TestQuestion_Limits(t *testing.T) {
+	q := example()
+	if got := q.Limits(); !slices.Equal(got, []Strike{{"nesting", 1}}) {
+		t.Errorf("limits %v", got)
+	}
+	q = Begin("example.", "A", time.Now)
+	if got := q.Limits(); got == nil || len(got) != 0 {
+		t.Errorf("of nothing %#v, want an empty list for JSON", got)
+	}
+	q.Struck("exchanges")
+	q.Below("ns.example.", "A", "server").Struck("exchanges")
+	q.Struck("nesting")
+	if got := q.Limits(); !slices.Equal(got, []Strike{{"exchanges", 2}, {"nesting", 1}}) {
+		t.Errorf("limits %v", got)
 	}
 }
 

@@ -76,8 +76,8 @@ func (e *Exchange) text() string {
 	return fmt.Sprintf("ask      %s %s %s over %s: %s, %s", e.To, e.Name, e.Type, how, e.Reply, short(e.RTT))
 }
 
-// write writes what came of a question that began at a time.
-func (e *End) write(w io.Writer, indent string, began time.Duration) {
+// String says in a line what came of a question.
+func (e *End) String() string {
 	text := []string{e.Rcode}
 	if e.Trust != "" {
 		text = append(text, e.Trust)
@@ -88,10 +88,20 @@ func (e *End) write(w io.Writer, indent string, began time.Duration) {
 	if e.Reason != "" {
 		text = append(text, e.Reason)
 	}
-	fmt.Fprintf(w, "%s%7s  end      %s, after %s\n", indent, short(began+e.Took), strings.Join(text, ", "), short(e.Took))
+	return fmt.Sprintf("%s, after %s", strings.Join(text, ", "), short(e.Took))
+}
+
+// WriteRecords writes the records of an end, each in a line.
+func (e *End) WriteRecords(w io.Writer, indent string) {
 	for _, rr := range e.Records {
-		fmt.Fprintf(w, "%s                  %s\n", indent, strings.ReplaceAll(rr, "\t", " "))
+		fmt.Fprintf(w, "%s%s\n", indent, strings.ReplaceAll(rr, "\t", " "))
 	}
+}
+
+// write writes what came of a question that began at a time.
+func (e *End) write(w io.Writer, indent string, began time.Duration) {
+	fmt.Fprintf(w, "%s%7s  end      %s\n", indent, short(began+e.Took), e)
+	e.WriteRecords(w, indent+strings.Repeat(" ", 18))
 }
 
 // short writes a time with three digits or so.

@@ -34,7 +34,7 @@ const module = "proxima/"
 // here is an error. cmd and test may import anything but test.
 var may = map[string][]string{
 	"resolver":                 {"resolver/record", "resolver/iterate", "cache", "wire", "clock", "crew"},
-	"resolver/iterate":         {"resolver/found", "resolver/quota", "resolver/minimize", "resolver/limit", "resolver/record", "resolver/dialogue", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec", "resolver/selection", "resolver/anchor", "cache", "wire", "clock"},
+	"resolver/iterate":         {"resolver/phrase", "resolver/found", "resolver/quota", "resolver/minimize", "resolver/limit", "resolver/record", "resolver/dialogue", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec", "resolver/selection", "resolver/anchor", "cache", "wire", "clock"},
 	"resolver/dialogue":        {"resolver/limit", "resolver/record", "resolver/reply", "resolver/selection", "wire", "clock", "crew"},
 	"resolver/trust":           {"resolver/reply", "resolver/denial", "resolver/dnssec", "wire", "clock"},
 	"resolver/reply":           {"resolver/dnssec", "wire"},
@@ -42,6 +42,7 @@ var may = map[string][]string{
 	"resolver/found":           {"resolver/reply", "resolver/dnssec", "cache", "wire", "clock"},
 	"resolver/quota":           {},
 	"resolver/minimize":        {},
+	"resolver/phrase":          {"resolver/found", "resolver/record", "resolver/reply", "resolver/trust", "resolver/dnssec", "clock"},
 	"resolver/record":          {},
 	"resolver/denial":          {"resolver/dnssec"},
 	"resolver/dnssec":          {},
@@ -106,6 +107,7 @@ var outside = map[string][]string{
 	"resolver/dialogue":        {"github.com/miekg/dns", "github.com/hashicorp/golang-lru/v2"},
 	"resolver/denial":          {"github.com/miekg/dns", "github.com/hashicorp/golang-lru/v2"},
 	"resolver/found":           {"github.com/miekg/dns"},
+	"resolver/phrase":          {"github.com/miekg/dns"},
 	"resolver/trust":           {"github.com/miekg/dns", "github.com/hashicorp/golang-lru/v2"},
 	"resolver/reply":           {"github.com/miekg/dns"},
 	"resolver/dnssec":          {"github.com/miekg/dns", "github.com/cloudflare/circl"},
