@@ -11,8 +11,15 @@ import (
 
 // An order is an operator's, on its way to Serve.
 type order struct {
+	word  string
 	event state.Event
-	done  chan Status // holds one
+	done  chan outcome // holds one
+}
+
+// An outcome is what became of an order.
+type outcome struct {
+	after Status
+	err   error
 }
 
 // orders are the words that Order takes.
@@ -32,8 +39,7 @@ func (s *Sidecar) Order(ctx context.Context, word, by string) (Status, error) {
 	if !ok {
 		return Status{}, fmt.Errorf("%q is no order: there are drain, undrain, withdraw, freeze and unfreeze", word)
 	}
-	before := s.Status()
-	o := order{state.Event{Kind: kind, Reason: word + " ordered by " + by}, make(chan Status, 1)}
+	o := order{word, state.Event{Kind: kind, Reason: word + " ordered by " + by}, make(chan outcome, 1)}
 	select {
 	case s.orders <- o:
 	case <-s.done:
@@ -42,8 +48,8 @@ func (s *Sidecar) Order(ctx context.Context, word, by string) (Status, error) {
 		return Status{}, ctx.Err()
 	}
 	select {
-	case after := <-o.done:
-		return after, meaningless(word, before, after)
+	case out := <-o.done:
+		return out.after, out.err
 	case <-s.done:
 		return Status{}, errors.New("the sidecar stops")
 	case <-ctx.Done():
@@ -67,10 +73,14 @@ func meaningless(word string, before, after Status) error {
 	return nil
 }
 
-// obey handles an order.
+// obey handles an order. What it is compared with is published before, as the
+// state may have changed since that was done.
 func (s *Sidecar) obey(o order) error {
+	s.publish(s.now())
+	before := s.Status()
 	err := s.advance(o.event, s.now())
 	s.publish(s.now())
-	o.done <- s.Status()
+	after := s.Status()
+	o.done <- outcome{after, meaningless(o.word, before, after)}
 	return err
 }
