@@ -150,7 +150,12 @@ func (r *Resolver) AnswerNow(dst []byte, q *wire.Query, at time.Time) (reply []b
 		}
 		return a.AppendReply(dst, q, at), true
 	}
-	failure := r.failures.Get(q.Name, q.Type, q.Class)
+	return r.recall(dst, q, at, a, r.failures.Get(q.Name, q.Type, q.Class))
+}
+
+// recall appends the reply to q if it is known although a, what the cache has, is
+// not fresh; failure is what the memory of failures has. Both may be nil.
+func (r *Resolver) recall(dst []byte, q *wire.Query, at time.Time, a, failure *cache.Answer) (reply []byte, ok bool) {
 	switch {
 	case failure == nil:
 		return dst, false
@@ -177,15 +182,23 @@ func (r *Resolver) AnswerNow(dst []byte, q *wire.Query, at time.Time) (reply []b
 // Answer appends the reply to q, and waits for it 4.4 s from at. It appends
 // nothing if ctx was cancelled, because then the client has gone.
 func (r *Resolver) Answer(ctx context.Context, dst []byte, q *wire.Query, at time.Time) (reply []byte) {
-	if reply, ok := r.AnswerNow(dst, q, at); ok {
+	old, failure := r.cache.Get(q.Name, q.Type, q.Class), r.failures.Get(q.Name, q.Type, q.Class)
+	if old != nil && old.State(clock.At(at)) == cache.Fresh {
+		if reply, ok := r.AnswerNow(dst, q, at); ok {
+			return reply
+		}
+	}
+	if reply, ok := r.decide(dst, q); ok {
 		return reply
 	}
 	at = clock.At(at)
-	old := r.cache.Get(q.Name, q.Type, q.Class)
+	if reply, ok := r.recall(dst, q, at, old, failure); ok {
+		return reply
+	}
 	if old != nil && old.State(at) != cache.Stale {
 		old = nil
 	}
-	a, why := r.find(ctx, q, at, old != nil)
+	a, why := r.find(ctx, q, at, old != nil, failure)
 	switch {
 	case a != nil:
 		return a.AppendReply(dst, q, at)
@@ -200,12 +213,12 @@ func (r *Resolver) Answer(ctx context.Context, dst []byte, q *wire.Query, at tim
 
 // find waits for the flight for q. If that finds that the answer is bogus, or
 // another one just has, a client that set CD gets what can be had without proof
-// (RFC 4035 section 3.2.2), for what the first flight has left to spend.
-func (r *Resolver) find(ctx context.Context, q *wire.Query, at time.Time, stale bool) (*cache.Answer, *wire.EDE) {
+// (RFC 4035 section 3.2.2), for what the first flight has left to spend. failure
+// is what the memory of failures has of q, or nil.
+func (r *Resolver) find(ctx context.Context, q *wire.Query, at time.Time, stale bool, failure *cache.Answer) (*cache.Answer, *wire.EDE) {
 	key := question{name: string(wire.AppendLower(nil, q.Name)), typ: q.Type}
 	purse := iterate.NewBudget()
-	a := r.failures.Get(q.Name, q.Type, q.Class)
-	if !q.CD || a == nil || a.State(at) != cache.Fresh || a.Security() < cache.Bogus {
+	if !q.CD || failure == nil || failure.State(at) != cache.Fresh || failure.Security() < cache.Bogus {
 		f, why := r.wait(ctx, key, purse, at, stale)
 		switch {
 		case f == nil:
