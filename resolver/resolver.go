@@ -55,8 +55,8 @@ const (
 
 	// maxWaiters bounds the clients that wait, on all flights together: 10,000.
 	// Sharing a flight is cheap, but each waiter holds a goroutine and a buffer.
-	// Of these, 100 of one client's prefix on one question would do; but who asks
-	// is not known here, and server lets a prefix wait 200 times in all.
+	// Who asks is not known here: server lets one client wait 200 times, 100 of them
+	// for one question. Who is in is never failed because others come.
 	maxWaiters = 10_000
 
 	// maxIdentity bounds Options.ID, in octets: one string of a TXT record.

@@ -165,17 +165,13 @@ func (c *conn) answer(p *packet) (kept bool, err error) {
 		}
 		return false, nil
 	}
-	switch s.takePlace(c.from, true) {
-	case granted:
+	place := s.takePlace(p, true, c.tally)
+	if place == granted {
 		c.out = c.out[:start]
 		c.wait(p, at)
 		return true, nil
-	case crowded:
-		c.tally.crowded.Add(1)
-		reply = wire.AppendError(c.out, q, wire.RcodeServFail, edeCrowded)
-	case full:
-		reply = overloaded(c.out, q, c.tally)
 	}
+	reply = wire.AppendError(c.out, q, wire.RcodeServFail, edeDenied[place])
 	c.out = c.finish(reply, start, q)
 	return false, nil
 }
@@ -193,7 +189,7 @@ func (c *conn) wait(p *packet, at time.Time) {
 		ctx, cancel := context.WithDeadline(c.ctx, at.Add(s.o.Timeout))
 		reply = s.answer(ctx, reply, &p.query, c.tally, at)
 		cancel()
-		s.givePlace(c.from, true)
+		s.givePlace(p, true)
 		c.send(c.finish(reply, 0, &p.query))
 		s.packets.Put(p)
 		c.mu.Lock()

@@ -9,15 +9,21 @@ import (
 
 	"go.uber.org/zap"
 
+	"proxima/server/ratelimit"
 	"proxima/wire"
 )
 
 // What clients are told when it is the server that decides.
 var (
 	edeProhibited = &wire.EDE{Code: wire.EDEProhibited, Text: "not allowed to ask here"}
-	edeOverloaded = &wire.EDE{Code: wire.EDEOther, Text: "too many queries in flight"}
-	edeCrowded    = &wire.EDE{Code: wire.EDEOther, Text: "too many queries of this client in flight"}
 	edeInternal   = &wire.EDE{Code: wire.EDEOther, Text: "internal error"}
+
+	// edeDenied are for those who get no place.
+	edeDenied = [...]*wire.EDE{
+		crowded:  {Code: wire.EDEOther, Text: "too many queries of this client in flight"},
+		repeated: {Code: wire.EDEOther, Text: "too many queries of this client for this question in flight"},
+		full:     {Code: wire.EDEOther, Text: "too many queries in flight"},
+	}
 )
 
 // answerNow appends the reply to p if it can be had without waiting: a fault, a
@@ -101,39 +107,43 @@ func (s *Server) notePanic(v any) {
 }
 
 // A place is what a query gets that has to wait, or why it gets none.
-type place uint8
+type place = ratelimit.Verdict
 
 const (
-	granted place = iota
-	crowded       // its client has as many as one may have
-	full          // all clients together have
+	granted  = ratelimit.Granted
+	crowded  = ratelimit.Crowded
+	repeated = ratelimit.Repeated
+	full     = repeated + 1 // all clients together have as many as there may be
 )
 
-// takePlace takes a place for a query from a, on a stream or not. The node's
-// checks of itself count among all, but not as a client.
-func (s *Server) takePlace(a netip.Addr, stream bool) place {
-	if !s.isOwn(a) && !s.places.Take(a, stream) {
-		return crowded
+// takePlace takes a place for p, on a stream or not. The node's checks of itself
+// count among all, but not as a client.
+func (s *Server) takePlace(p *packet, stream bool, t *tally) place {
+	got := granted
+	if !s.isOwn(p.from) {
+		got = s.places.Take(p.waiting(stream))
 	}
-	if s.inflight.Add(1) > int64(s.o.MaxInflight) {
-		s.givePlace(a, stream)
-		return full
+	if got == granted && s.inflight.Add(1) > int64(s.o.MaxInflight) {
+		s.givePlace(p, stream)
+		got = full
 	}
-	return granted
+	if got != granted {
+		t.denied[got].Add(1)
+	}
+	return got
 }
 
 // givePlace gives back what takePlace has taken.
-func (s *Server) givePlace(a netip.Addr, stream bool) {
+func (s *Server) givePlace(p *packet, stream bool) {
 	s.inflight.Add(-1)
-	if !s.isOwn(a) {
-		s.places.Give(a, stream)
+	if !s.isOwn(p.from) {
+		s.places.Give(p.waiting(stream))
 	}
 }
 
-// overloaded appends the reply to a query that found no place.
-func overloaded(dst []byte, q *wire.Query, t *tally) []byte {
-	t.overloaded.Add(1)
-	return wire.AppendError(dst, q, wire.RcodeServFail, edeOverloaded)
+// waiting is p's query as one that may have to wait.
+func (p *packet) waiting(stream bool) ratelimit.Query {
+	return ratelimit.Query{From: p.from, Stream: stream, Name: p.query.Name, Type: p.query.Type}
 }
 
 // finish adds to the reply dst[start:] what every transport adds, and makes it

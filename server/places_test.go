@@ -36,8 +36,10 @@ func TestServe_boundsWhatOneClientHolds(t *testing.T) {
 	}{
 		{"UDP: what is too much is dropped", "udp", Options{Waiting: ratelimit.Options{UDP: 3, Stream: 1}}, 3, 0},
 		{"TCP: it is told", "tcp", Options{Waiting: ratelimit.Options{UDP: 1, Stream: 2}}, 2, 3},
-		{"not the node itself by UDP", "udp", Options{Waiting: ratelimit.Options{UDP: 1}, Own: []netip.Addr{loopback4}}, 5, 0},
-		{"nor by TCP", "tcp", Options{Waiting: ratelimit.Options{Stream: 1}, Own: []netip.Addr{loopback4}}, 5, 0},
+		{"UDP: so is what repeats one question too often", "udp", Options{Waiting: ratelimit.Options{Question: 3}}, 3, 0},
+		{"TCP: it is told of that", "tcp", Options{Waiting: ratelimit.Options{Question: 2}}, 2, 3},
+		{"not the node itself by UDP", "udp", Options{Waiting: ratelimit.Options{UDP: 1, Question: 1}, Own: []netip.Addr{loopback4}}, 5, 0},
+		{"nor by TCP", "tcp", Options{Waiting: ratelimit.Options{Stream: 1, Question: 1}, Own: []netip.Addr{loopback4}}, 5, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -53,7 +55,9 @@ func TestServe_boundsWhatOneClientHolds(t *testing.T) {
 				}
 			}
 			wantStats(t, s, "held", func(s Stats) bool {
-				return s.Inflight == tt.held && s.UDP.Crowded+s.TCP.Crowded == uint64(5-tt.held)
+				crowded, repeated := s.UDP.Crowded+s.TCP.Crowded, s.UDP.Repeated+s.TCP.Repeated
+				return s.Inflight == tt.held && crowded+repeated == uint64(5-tt.held) &&
+					(repeated > 0) == (tt.held < 5 && tt.options.Waiting.Question > 0)
 			})
 			if got := ask(t, c, query(5, "now.example.")); got.id != 5 || got.answers != 1 {
 				t.Errorf("a known name: %+v", got)

@@ -118,14 +118,13 @@ func (r *reader) answer(dst []byte, p *packet, at time.Time) (reply []byte, done
 	s := r.server
 	reply, done = s.answerNow(dst, p, &r.tally, at)
 	if !done {
-		switch s.takePlace(p.from, false) {
+		switch s.takePlace(p, false, &r.tally) {
 		case granted:
 			return nil, false
-		case crowded: // to reply would be to do so in vain, or in another's name
-			r.tally.crowded.Add(1)
+		case crowded, repeated: // to reply would be to do so in vain, or in another's name
 			return nil, true
 		}
-		reply = overloaded(dst, &p.query, &r.tally)
+		reply = wire.AppendError(dst, &p.query, wire.RcodeServFail, edeDenied[full])
 	}
 	return r.finish(reply, p), true
 }
@@ -137,7 +136,7 @@ func (r *reader) wait(p *packet, at time.Time) {
 	s.crew.Go(func() {
 		p.reply = r.finish(s.answer(s.terms.From(at), p.room[:0], &p.query, &r.tally, at), p)
 		late := time.Since(at) > keptFor && s.places.Crowded(p.from)
-		s.givePlace(p.from, false)
+		s.givePlace(p, false)
 		switch {
 		case len(p.reply) == 0:
 		case late:

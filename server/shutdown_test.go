@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"proxima/server/ratelimit"
 	"proxima/wire"
 )
 
@@ -31,7 +32,7 @@ func TestShutdown_losesNothing(t *testing.T) {
 	for _, network := range []string{"udp", "tcp"} {
 		for _, name := range []string{"now.example.", "later.example."} {
 			t.Run(network+" "+name, func(t *testing.T) {
-				s := serve(t, Options{Readers: 2}, h)
+				s := serve(t, Options{Readers: 2, Waiting: ratelimit.Options{Question: queries}}, h)
 				c := dial(t, network, netip.Addr{}, s.Addrs()[0])
 				for id := range uint16(queries) {
 					send(t, c, query(id, name))

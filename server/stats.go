@@ -35,6 +35,7 @@ type Traffic struct {
 	Refused    uint64 // clients that Allow does not name
 	Overloaded uint64 // answered SERVFAIL because MaxInflight was reached
 	Crowded    uint64 // dropped (UDP) or answered SERVFAIL because their client has as many waiting as it may
+	Repeated   uint64 // the same because it has as many waiting for the same question as it may
 	Late       uint64 // replies dropped because they were late and many waited for the same network, UDP
 	Silent     uint64 // the Handler chose not to reply
 	ReadError  uint64 // reads that failed
@@ -44,10 +45,10 @@ type Traffic struct {
 // A tally is a Traffic that is being counted. Each reader has its own, so that
 // cores do not share a cache line for it.
 type tally struct {
-	queries, replies, truncated                   atomic.Uint64
-	garbage, formErr, notImp, badVers             atomic.Uint64
-	refused, overloaded, silent, readErr, sendErr atomic.Uint64
-	crowded, late                                 atomic.Uint64
+	queries, replies, truncated             atomic.Uint64
+	garbage, formErr, notImp, badVers       atomic.Uint64
+	refused, silent, readErr, sendErr, late atomic.Uint64
+	denied                                  [full + 1]atomic.Uint64 // places, by why
 }
 
 // addTo adds the counts to sum.
@@ -60,8 +61,9 @@ func (t *tally) addTo(sum *Traffic) {
 	sum.NotImp += t.notImp.Load()
 	sum.BadVers += t.badVers.Load()
 	sum.Refused += t.refused.Load()
-	sum.Overloaded += t.overloaded.Load()
-	sum.Crowded += t.crowded.Load()
+	sum.Overloaded += t.denied[full].Load()
+	sum.Crowded += t.denied[crowded].Load()
+	sum.Repeated += t.denied[repeated].Load()
 	sum.Late += t.late.Load()
 	sum.Silent += t.silent.Load()
 	sum.ReadError += t.readErr.Load()

@@ -45,6 +45,8 @@ func (d *daemon) serverRoom() prometheus.Collector {
 			func(t server.Traffic) uint64 { return t.Overloaded }),
 		both("crowded", "Queries dropped (UDP) or answered SERVFAIL because too many of their client were in flight.",
 			func(t server.Traffic) uint64 { return t.Crowded }),
+		both("repeated", "Queries dropped (UDP) or answered SERVFAIL because too many of their client for the same question were in flight.",
+			func(t server.Traffic) uint64 { return t.Repeated }),
 		both("late", "Replies dropped because they were late and many waited for the same network (UDP).",
 			func(t server.Traffic) uint64 { return t.Late }),
 		both("silent", "Queries that were not answered on purpose.", func(t server.Traffic) uint64 { return t.Silent }),

@@ -3,12 +3,15 @@
 // A query whose answer is not known takes a place of its client, and gives it
 // back when it is answered. A client without a place left has to wait until one
 // of its own is free, however many others have; what is known is answered all
-// the same. The places are counters in a fixed block of memory, found by a
-// seeded hash of the prefix, so that no flood of addresses makes them grow and
+// the same. Only some of its places are for one question: who sends that again and
+// again shares one answer, and is to leave the rest for others.
+//
+// The places are counters in a fixed block of memory, found by a seeded hash, so that no flood of addresses makes them grow and
 // nobody can choose whom he shares one with.
 package ratelimit
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -27,6 +30,13 @@ const (
 	// 1 to 1,048,576: its address is proven, and may be that of many.
 	defaultStream = 1000
 
+	// defaultQuestion bounds its queries for one question that wait, by UDP and on
+	// streams together. Default 100, from 1 to 1,048,576: half of what it has by
+	// UDP, and as many as BIND lets wait of all clients together
+	// (max-clients-per-query). What they wait for comes at one moment, so that it is
+	// also the most that one name can be made to send there at once.
+	defaultQuestion = 100
+
 	// defaultKept is how many queries by UDP may wait for the network around it,
 	// an IPv4 /24 or an IPv6 /48, before replies that are late are dropped.
 	// Default 50, from 1 to 1,048,576. Who collects replies to let them all out
@@ -39,9 +49,10 @@ const (
 
 // Options are the limits. Zero means the default.
 type Options struct {
-	UDP    int // see defaultUDP
-	Stream int // see defaultStream
-	Kept   int // see defaultKept
+	UDP      int // see defaultUDP
+	Stream   int // see defaultStream
+	Question int // see defaultQuestion
+	Kept     int // see defaultKept
 }
 
 // Places count the queries that wait, for each client and network. It may be
@@ -50,14 +61,33 @@ type Places struct {
 	o    Options // immutable after New
 	seed maphash.Seed
 
-	udp, stream, networks counters
+	udp, stream, questions, networks counters
 }
+
+// A Query is one that may have to wait.
+type Query struct {
+	From   netip.Addr
+	Stream bool
+	Name   []byte // in wire form, 255 octets at most; in any letter case
+	Type   uint16
+}
+
+// A Verdict is what Take says.
+type Verdict uint8
+
+// Verdicts.
+const (
+	Granted  Verdict = iota
+	Crowded          // the client has as many places as one may have
+	Repeated         // and of those for this question
+)
 
 // New returns places that are all free. An error names the field.
 func New(o Options) (*Places, error) {
 	err := errors.Join(
 		bound("UDP", &o.UDP, defaultUDP),
 		bound("Stream", &o.Stream, defaultStream),
+		bound("Question", &o.Question, defaultQuestion),
 		bound("Kept", &o.Kept, defaultKept))
 	if err != nil {
 		return nil, err
@@ -76,29 +106,50 @@ func bound(name string, limit *int, def int) error {
 	return nil
 }
 
-// Take takes a place for a query of the client at from. It is false if none is
-// left; else Give has to give the place back.
-func (p *Places) Take(from netip.Addr, stream bool) bool {
-	client, network := p.hashes(from)
-	if stream {
-		return p.stream.take(client, p.o.Stream)
+// Take takes a place for a query. If it is Granted, Give has to give the place
+// back, for the same query.
+func (p *Places) Take(q Query) Verdict {
+	client, network := p.hashes(q.From)
+	ofClient, limit := &p.udp, p.o.UDP
+	if q.Stream {
+		ofClient, limit = &p.stream, p.o.Stream
 	}
-	if !p.udp.take(client, p.o.UDP) {
-		return false
+	if !ofClient.take(client, limit) {
+		return Crowded
 	}
-	p.networks.add(network, 1)
-	return true
+	if !p.questions.take(p.question(client, q), p.o.Question) {
+		ofClient.add(client, -1)
+		return Repeated
+	}
+	if !q.Stream {
+		p.networks.add(network, 1)
+	}
+	return Granted
 }
 
 // Give gives a place back.
-func (p *Places) Give(from netip.Addr, stream bool) {
-	client, network := p.hashes(from)
-	if stream {
+func (p *Places) Give(q Query) {
+	client, network := p.hashes(q.From)
+	p.questions.add(p.question(client, q), -1)
+	if q.Stream {
 		p.stream.add(client, -1)
 		return
 	}
 	p.udp.add(client, -1)
 	p.networks.add(network, -1)
+}
+
+// question returns the hash of what a client asks.
+func (p *Places) question(client uint64, q Query) uint64 {
+	var space [255 + 2 + 8]byte
+	octets := append(space[:0], q.Name...)
+	for i, c := range octets { // no length octet is a letter: they are at most 63
+		if 'A' <= c && c <= 'Z' {
+			octets[i] = c + 'a' - 'A'
+		}
+	}
+	octets = binary.BigEndian.AppendUint16(octets, q.Type)
+	return maphash.Bytes(p.seed, binary.BigEndian.AppendUint64(octets, client))
 }
 
 // Crowded reports whether so many queries by UDP wait for the network around

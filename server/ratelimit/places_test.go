@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -18,9 +19,15 @@ func mustPlaces(t testing.TB, o Options) *Places {
 	return p
 }
 
-// takeAll takes places until there is none, and returns how many there were.
+// query is one for a name.
+func query(from string, stream bool, name string) Query {
+	return Query{From: netip.MustParseAddr(from), Stream: stream, Name: []byte(name), Type: 1}
+}
+
+// takeAll takes places, each for a name of its own, until there is none, and
+// returns how many there were.
 func takeAll(p *Places, from string, stream bool) (n int) {
-	for p.Take(netip.MustParseAddr(from), stream) {
+	for p.Take(query(from, stream, fmt.Sprint(n))) == Granted {
 		n++
 	}
 	return n
@@ -57,6 +64,50 @@ func TestPlaces_Take_streamsApart(t *testing.T) {
 	}
 }
 
+func TestPlaces_Take_boundsOneQuestion(t *testing.T) {
+	first := query("192.0.2.1", false, "\x03www\x07example\x00")
+	tests := []struct {
+		name   string
+		change func(q *Query)
+		want   Verdict
+	}{
+		{"once more", func(*Query) {}, Repeated},
+		{"in another letter case", func(q *Query) { q.Name = []byte("\x03wWw\x07EXAMPLE\x00") }, Repeated},
+		{"on a stream", func(q *Query) { q.Stream = true }, Repeated},
+		{"of another type", func(q *Query) { q.Type = 28 }, Granted},
+		{"of another name", func(q *Query) { q.Name = []byte("\x03ww2\x07example\x00") }, Granted},
+		{"by another client", func(q *Query) { q.From = netip.MustParseAddr("192.0.2.2") }, Granted},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := mustPlaces(t, Options{UDP: 101, Stream: 1})
+			for i := range 100 {
+				if got := p.Take(first); got != Granted {
+					t.Fatalf("place %d: %v", i, got)
+				}
+			}
+			q := first
+			tt.change(&q)
+			got := p.Take(q)
+			if got != tt.want {
+				t.Errorf("%v, want %v", got, tt.want)
+			}
+			if got == Granted {
+				return
+			}
+			// What was refused has taken nothing of the client's.
+			if n := takeAll(p, "192.0.2.1", q.Stream); n != 1 {
+				t.Errorf("then %d places are left, want 1", n)
+			}
+			p.Give(first)
+			q.Stream = false
+			if got := p.Take(q); got != Granted {
+				t.Errorf("with one given back: %v", got)
+			}
+		})
+	}
+}
+
 func TestPlaces_Crowded(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -76,12 +127,12 @@ func TestPlaces_Crowded(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := mustPlaces(t, Options{})
 			for range 51 {
-				p.Take(netip.MustParseAddr(tt.waits), tt.stream)
+				p.Take(query(tt.waits, tt.stream, "a"))
 			}
 			if got := p.Crowded(netip.MustParseAddr(tt.from)); got != tt.want {
 				t.Errorf("Crowded = %t", got)
 			}
-			p.Give(netip.MustParseAddr(tt.waits), tt.stream)
+			p.Give(query(tt.waits, tt.stream, "a"))
 			if p.Crowded(netip.MustParseAddr(tt.from)) {
 				t.Error("Crowded with 50 waiting")
 			}
@@ -96,15 +147,16 @@ func TestPlaces_areExactAfterAFlood(t *testing.T) {
 		clients.Go(func() {
 			for i := range 20_000 {
 				from := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(c<<24|i))))
-				if !p.Take(from, false) {
+				q := Query{From: from, Name: []byte{byte(i)}}
+				if p.Take(q) != Granted {
 					t.Errorf("%v was refused beside 8 others", from)
 				}
-				p.Give(from, false)
+				p.Give(q)
 			}
 		})
 	}
 	clients.Wait()
-	for _, all := range []*counters{&p.udp, &p.stream, &p.networks} {
+	for _, all := range []*counters{&p.udp, &p.stream, &p.questions, &p.networks} {
 		for i := range rowLen {
 			if all[0][i].Load() != 0 || all[1][i].Load() != 0 {
 				t.Fatal("a counter does not go back to 0")
@@ -120,7 +172,7 @@ func TestPlaces_neverGiveMoreThanTheLimit(t *testing.T) {
 	for range 10 {
 		clients.Go(func() {
 			for range 100 {
-				got <- p.Take(netip.MustParseAddr("192.0.2.1"), false)
+				got <- p.Take(query("192.0.2.1", false, "a")) == Granted
 			}
 		})
 	}
@@ -139,19 +191,19 @@ func TestPlaces_neverGiveMoreThanTheLimit(t *testing.T) {
 
 func TestPlaces_allocateNothing(t *testing.T) {
 	p := mustPlaces(t, Options{})
-	from := netip.MustParseAddr("2001:db8::1")
+	q := query("2001:db8::1", false, strings.Repeat("X", 255))
 	allocs := testing.AllocsPerRun(100, func() {
-		if p.Take(from, false) && !p.Crowded(from) {
-			p.Give(from, false)
+		if p.Take(q) == Granted && !p.Crowded(q.From) {
+			p.Give(q)
 		}
 	})
-	if size := unsafe.Sizeof(*p); allocs != 0 || size > 400<<10 {
+	if size := unsafe.Sizeof(*p); allocs != 0 || size > 513<<10 {
 		t.Errorf("%v allocations, %d octets", allocs, size)
 	}
 }
 
 func TestNew_namesTheField(t *testing.T) {
-	for name, o := range map[string]Options{"UDP": {UDP: -1}, "Stream": {Stream: 1<<20 + 1}, "Kept": {Kept: -1}} {
+	for name, o := range map[string]Options{"UDP": {UDP: -1}, "Stream": {Stream: 1<<20 + 1}, "Question": {Question: -1}, "Kept": {Kept: -1}} {
 		if _, err := New(o); err == nil || !strings.HasPrefix(err.Error(), "ratelimit: "+name+": ") {
 			t.Errorf("error %v, want one that names %s", err, name)
 		}
@@ -160,10 +212,10 @@ func TestNew_namesTheField(t *testing.T) {
 
 func BenchmarkPlaces(b *testing.B) {
 	p := mustPlaces(b, Options{})
-	from := netip.MustParseAddr("192.0.2.1")
+	q := query("192.0.2.1", false, "\x03WWW\x0Ainvestment\x07example\x03com\x00")
 	b.ReportAllocs()
 	for b.Loop() {
-		p.Take(from, false)
-		p.Give(from, false)
+		p.Take(q)
+		p.Give(q)
 	}
 }
