@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -105,7 +106,15 @@ type Damping struct {
 
 // Guard is when a failed check may withdraw.
 type Guard struct {
-	OnUnknown string // hold or withdraw, where nothing is known of other nodes
+	Source       string           // none or peers: who says what other nodes announce
+	Node         string           // this node's name among its peers; empty = the host's
+	Listen       netip.AddrPort   // unicast, where the others ask
+	Peers        []netip.AddrPort // where the others listen
+	KeyFile      string           // holds the key that all nodes share
+	MinOthers    int              // that must announce
+	MaxWithdrawn float64          // share of all nodes
+	StaleAfter   time.Duration    // what a peer said counts for so long
+	OnUnknown    string           // hold or withdraw, while no peer speaks
 }
 
 // Drain is how long a leaving node waits for its traffic to move.
@@ -117,8 +126,9 @@ type Drain struct {
 const (
 	maxPeers       = 16 // routers of one node; more belong behind a route reflector
 	maxGroups      = 16
-	maxCommunities = 64 // of one route: all attributes must fit a 4,096 octet UPDATE with room to spare
-	maxPrepend     = 10 // more has no effect but to invite hijacks
+	maxGuardPeers  = 256 // nodes: each asks all of them once a second
+	maxCommunities = 64  // of one route: all attributes must fit a 4,096 octet UPDATE with room to spare
+	maxPrepend     = 10  // more has no effect but to invite hijacks
 )
 
 // The longest prefixes that other networks accept: longer ones never leave a
@@ -140,14 +150,16 @@ const blackhole Community = 65535<<16 | 666
 // Problems; file is only named in it.
 func ParseSidecar(file string, text []byte) (*Sidecar, error) {
 	s := &Sidecar{
-		Socket:    "/run/proxima/bgp.sock",
-		Speaker:   "gobgp",
-		GoBGP:     GoBGP{HoldTime: 9 * time.Second},
-		Warmup:    Warmup{Min: 5 * time.Second, Rise: 10, Jitter: 5 * time.Second},
-		Degrade:   Degrade{Dwell: 60 * time.Second, Rise: 30},
-		HoldDown:  HoldDown{Base: 60 * time.Second, Max: time.Hour, Jitter: 0.2},
-		Damping:   Damping{HalfLife: 15 * time.Minute, Limit: 2500},
-		Guard:     Guard{OnUnknown: "withdraw"},
+		Socket:   "/run/proxima/bgp.sock",
+		Speaker:  "gobgp",
+		GoBGP:    GoBGP{HoldTime: 9 * time.Second},
+		Warmup:   Warmup{Min: 5 * time.Second, Rise: 10, Jitter: 5 * time.Second},
+		Degrade:  Degrade{Dwell: 60 * time.Second, Rise: 30},
+		HoldDown: HoldDown{Base: 60 * time.Second, Max: time.Hour, Jitter: 0.2},
+		Damping:  Damping{HalfLife: 15 * time.Minute, Limit: 2500},
+		Guard: Guard{
+			Source: "none", MinOthers: 1, MaxWithdrawn: 0.3, StaleAfter: 30 * time.Second, OnUnknown: "hold",
+		},
 		Drain:     Drain{Wait: 120 * time.Second, Quiet: 20 * time.Second},
 		StateFile: "/var/lib/proxima/bgp.state",
 		Control:   Control{Socket: "/run/proxima/bgp-control.sock"},
@@ -189,7 +201,16 @@ func (s *Sidecar) fields() []field {
 		section("damping",
 			one("half_life", &s.Damping.HalfLife, duration(time.Second, 24*time.Hour)),
 			one("limit", &s.Damping.Limit, merit)),
-		section("guard", one("on_unknown", &s.Guard.OnUnknown, choice("hold", "withdraw"))),
+		section("guard",
+			one("source", &s.Guard.Source, choice("none", "peers")),
+			one("node", &s.Guard.Node, orEmpty(token)),
+			one("listen", &s.Guard.Listen, addressPort),
+			list("peers", &s.Guard.Peers, maxGuardPeers, addressPort),
+			one("key_file", &s.Guard.KeyFile, orEmpty(filePath)),
+			one("min_others", &s.Guard.MinOthers, number[int](1, maxGuardPeers)),
+			one("max_withdrawn", &s.Guard.MaxWithdrawn, fraction),
+			one("stale_after", &s.Guard.StaleAfter, duration(2*time.Second, time.Hour)),
+			one("on_unknown", &s.Guard.OnUnknown, choice("hold", "withdraw"))),
 		section("drain",
 			one("wait", &s.Drain.Wait, duration(0, time.Hour)),
 			one("quiet", &s.Drain.Quiet, duration(0, time.Hour))),
@@ -351,6 +372,7 @@ func (s *Sidecar) check(r *reader) {
 	if s.HoldDown.Base > s.HoldDown.Max {
 		r.fault("hold_down.base", "is above hold_down.max", "at most "+brief(s.HoldDown.Max))
 	}
+	s.Guard.check(r)
 	if s.Control.Socket == s.Socket && s.Socket != "" {
 		r.fault("control.socket", "is the path of socket, too", "another path")
 	}
@@ -374,6 +396,32 @@ func (g *GoBGP) check(r *reader) {
 			r.fault(key+".address", fmt.Sprintf("%s is the address of gobgp.peers[%d] already", p.Address, first), "")
 		}
 		peers[p.Address] = i
+	}
+}
+
+func (g *Guard) check(r *reader) {
+	if g.Source != "peers" {
+		for key, set := range map[string]bool{"listen": g.Listen.IsValid(), "peers": len(g.Peers) > 0, "key_file": g.KeyFile != ""} {
+			if set {
+				r.fault("guard."+key, "is set, but guard.source is none", "guard.source: peers")
+			}
+		}
+		return
+	}
+	require(r, "guard.listen", g.Listen, addressPort)
+	require(r, "guard.key_file", g.KeyFile, filePath)
+	if len(g.Peers) == 0 {
+		r.fault("guard.peers", "is missing or empty", "at least one peer")
+	}
+	for i, p := range g.Peers {
+		key := fmt.Sprintf("guard.peers[%d]", i)
+		switch first := slices.Index(g.Peers, p); {
+		case !p.IsValid():
+		case first < i:
+			r.fault(key, fmt.Sprintf("%v is guard.peers[%d] already", p, first), "")
+		case p == g.Listen:
+			r.fault(key, "is this node itself", "")
+		}
 	}
 }
 

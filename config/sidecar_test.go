@@ -47,7 +47,8 @@ warmup: {min: 1s, rise: 2, jitter: 0s}
 degrade: {dwell: 5s, rise: 6}
 hold_down: {base: 3s, max: 4s, jitter: 0.5}
 damping: {half_life: 1m, limit: 0}
-guard: {on_unknown: hold}
+guard: {source: peers, node: n, listen: "203.0.113.2:9155", peers: ["203.0.113.3:9155"], key_file: /etc/guard, min_others: 2,
+  max_withdrawn: 0.5, stale_after: 9s, on_unknown: withdraw}
 state_file: /var/lib/b.state
 control: {socket: /run/b-control.sock}
 drain: {wait: 6s, quiet: 5s}
@@ -68,7 +69,9 @@ log: {level: warn}
 			MED: 7, Prepend: 1, Degraded: Degraded{Prepend: 3}, Internal: true,
 		}},
 		Warmup: Warmup{time.Second, 2, 0}, Degrade: Degrade{5 * time.Second, 6}, HoldDown: HoldDown{3 * time.Second, 4 * time.Second, 0.5},
-		Damping: Damping{time.Minute, 0}, Guard: Guard{"hold"},
+		Damping: Damping{time.Minute, 0},
+		Guard: Guard{"peers", "n", netip.MustParseAddrPort("203.0.113.2:9155"), []netip.AddrPort{netip.MustParseAddrPort("203.0.113.3:9155")},
+			"/etc/guard", 2, 0.5, 9 * time.Second, "withdraw"},
 		StateFile: "/var/lib/b.state", Control: Control{"/run/b-control.sock"},
 		Drain: Drain{6 * time.Second, 5 * time.Second}, Log: Log{Level: "warn"},
 	}

@@ -34,8 +34,14 @@ type Options struct {
 	Rules    state.Rules
 	Speaker  Speaker              // the caller closes it after Serve
 	Sessions func() (up, all int) // of the speaker; must not wait. nil = it cannot tell
+	Others   Others               // nil = nothing is known of other nodes
 	Log      *zap.Logger          // nil = none
 }
+
+// Others tells what is known of the other nodes that announce prefixes, from
+// words that are not older than stale, and how old the oldest is. It must not
+// wait.
+type Others func(prefixes []netip.Prefix, stale time.Duration) (others state.Others, age time.Duration)
 
 const (
 	// tickEvery bounds how late the end of a lease is seen. 100 ms is well
@@ -150,7 +156,7 @@ func (s *Sidecar) Serve(ctx context.Context) error {
 		case <-ctx.Done():
 			return s.withdraw()
 		case <-ticker.C:
-			err = s.advance(state.Event{Kind: state.Tick}, s.now())
+			err = s.advance(s.look(s.now()), s.now())
 		case m := <-s.messages:
 			err = s.take(m)
 		case o := <-s.orders:
@@ -161,6 +167,17 @@ func (s *Sidecar) Serve(ctx context.Context) error {
 		}
 		s.publish(s.now())
 	}
+}
+
+// look returns what a tick brings: news of the others, if there is somebody who
+// knows.
+func (s *Sidecar) look(at time.Duration) state.Event {
+	if s.o.Others == nil || len(s.wanted) == 0 {
+		return state.Event{Kind: state.Tick}
+	}
+	others, age := s.o.Others(s.wanted, s.o.Rules.Guard.Stale)
+	others.At = at - age
+	return state.Event{Kind: state.Heard, Others: others}
 }
 
 // Close lets go of the socket of a Sidecar that never served.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"proxima/bgpctl"
+	"proxima/bgpctl/sidecar/state"
 )
 
 // A Status is what the sidecar does now.
@@ -22,6 +23,7 @@ type Status struct {
 	Drained    bool           // by an operator
 	Check      string         // the check that caused the state, if one did
 	Class      bgpctl.Class   // of its fault
+	Others     state.Others   // what is known of other nodes
 	SpeakerErr error          // of the last change; nil = none
 	At         time.Time      // of this status; it is renewed with each tick
 }
@@ -56,6 +58,7 @@ func (s *Sidecar) publish(at time.Duration) {
 		Drained:    s.a.Drained,
 		Check:      s.a.Check,
 		Class:      s.a.Class,
+		Others:     s.a.Others,
 		SpeakerErr: s.failed,
 		At:         time.Now(),
 	})

@@ -78,6 +78,12 @@ func inspect(out io.Writer, file string) error {
 			return fmt.Errorf("%s: not ok", file)
 		}
 	}
+	if c.Guard.Source != "none" {
+		if _, err := guardOptions(c); err != nil {
+			fmt.Fprintf(out, "%s: %v\n", file, err)
+			return fmt.Errorf("%s: not ok", file)
+		}
+	}
 	if err := checkSocket(c.Socket); err != nil {
 		fmt.Fprintf(out, "this host: %v\n", err)
 		return fmt.Errorf("%s: not ok on this host", file)

@@ -7,6 +7,7 @@ import (
 	"proxima/bgpctl"
 	"proxima/bgpctl/sidecar"
 	"proxima/bgpctl/sidecar/gobgp"
+	"proxima/bgpctl/sidecar/guard"
 	"proxima/cmd/internal/admin"
 )
 
@@ -14,6 +15,7 @@ import (
 // and is asked when somebody wants to know.
 type room struct {
 	sidecar *sidecar.Sidecar
+	guard   *guard.Guard              // nil = none
 	peers   func() []gobgp.PeerStatus // nil = the speaker has no sessions
 	dropped func() uint64             // lines of the log
 }
@@ -34,6 +36,10 @@ var (
 	refusedDesc     = desc("lease_refused_total", "Leases of nodes that were not taken.")
 	rejectedDesc    = desc("connections_rejected_total", "Connections to the socket that were not let in.")
 	garbageDesc     = desc("connections_garbage_total", "Connections to the socket ended for what they sent.")
+	meritDesc       = desc("merit", "Figure of merit of the announcement, as routers that damp would count it, RFC 2439.")
+	knownDesc       = desc("others_known", "1 while it is known what other nodes announce.")
+	othersDesc      = desc("others", "Other nodes, by whether they announce what this one does.", "state")
+	guardDesc       = desc("guard_datagrams_total", "Datagrams between this node and others, by what became of them.", "result")
 	errorsDesc      = desc("speaker_errors_total", "Calls of the speaker that failed.")
 	peerDesc        = desc("peer_up", "1 if the BGP session with the router is up.", "peer")
 	droppedDesc     = prometheus.NewDesc("proxima_logging_dropped_lines_total", "Lines of the log that nobody will read.", nil, nil)
@@ -44,6 +50,7 @@ func (r room) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		stateDesc, announcedDesc, leasedDesc, ageDesc, holdDownDesc, failedDesc, transitionsDesc,
 		expiredDesc, refusedDesc, rejectedDesc, garbageDesc, errorsDesc, peerDesc, droppedDesc,
+		meritDesc, knownDesc, othersDesc, guardDesc,
 	} {
 		to <- d
 	}
@@ -74,6 +81,17 @@ func (r room) Collect(to chan<- prometheus.Metric) {
 	total(garbageDesc, n.Garbage)
 	total(errorsDesc, n.SpeakerErrors)
 	total(droppedDesc, r.dropped())
+	gauge(meritDesc, s.Merit)
+	gauge(knownDesc, truth(s.Others.Known))
+	gauge(othersDesc, float64(s.Others.Announcing), "announcing")
+	gauge(othersDesc, float64(s.Others.Withdrawn), "withdrawn")
+	if r.guard != nil {
+		g := r.guard.Stats()
+		total(guardDesc, g.Asked.Load(), "asked")
+		total(guardDesc, g.Replied.Load(), "replied")
+		total(guardDesc, g.Answered.Load(), "answered")
+		total(guardDesc, g.Refused.Load(), "refused")
+	}
 	if r.peers == nil {
 		return
 	}

@@ -3,17 +3,20 @@ package main
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"proxima/bgpctl/sidecar"
+	"proxima/bgpctl/sidecar/guard"
 	"proxima/cmd/internal/admin"
 	"proxima/cmd/internal/control"
 	"proxima/cmd/internal/ctl"
 	"proxima/cmd/internal/logging"
 	"proxima/cmd/internal/signals"
+	"proxima/config"
 )
 
 // stopLimit bounds the whole way from the signal to the end. 3 s, not
@@ -31,42 +34,88 @@ func serve(file string, caught signals.Signals) error {
 		return err
 	}
 	defer log.Close()
-	speaker, peers, err := newSpeaker(c, log.Logger)
+	p, err := open(c, log)
 	if err != nil {
 		return err
 	}
-	if err := makeSocketDir(c.Socket); err != nil {
-		return errors.Join(err, speaker.Close(context.Background()))
-	}
-	s, err := sidecar.Listen(sidecarOptions(c, speaker, peers, log.Logger))
-	if err != nil {
-		return errors.Join(err, speaker.Close(context.Background()))
-	}
-	web, err := admin.Listen(c.Admin.Listen)
-	if err != nil {
-		return errors.Join(err, s.Close(), speaker.Close(context.Background()))
-	}
-	orders, err := control.Listen(c.Control.Socket)
-	if err != nil {
-		web.Close()
-		return errors.Join(err, s.Close(), speaker.Close(context.Background()))
-	}
-	fillAdmin(web, room{s, peers, log.Dropped})
-	ctl.Serve(orders, s, count(peers))
 	log.Info("started", zap.String("version", self().Release()), zap.String("socket", c.Socket), zap.String("speaker", c.Speaker))
-	return run(s, speaker, web, orders, log.Logger, caught)
+	return p.run(log.Logger, caught)
+}
+
+// parts are what runs.
+type parts struct {
+	speaker sidecar.Speaker
+	guard   *guard.Guard // nil = none
+	sidecar *sidecar.Sidecar
+	web     *admin.Server
+	orders  *control.Server
+}
+
+// open makes the parts. After an error none is left open.
+func open(c *config.Sidecar, log *logging.Log) (p *parts, err error) {
+	p = &parts{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	speaker, peers, err := newSpeaker(c, log.Logger)
+	if err != nil {
+		return p, err
+	}
+	p.speaker = speaker
+	if p.guard, err = newGuard(c, log.Logger); err != nil {
+		return p, err
+	}
+	if err = makeSocketDir(c.Socket); err != nil {
+		return p, err
+	}
+	o := sidecarOptions(c, speaker, peers, log.Logger)
+	o.Others = others(p.guard)
+	if p.sidecar, err = sidecar.Listen(o); err != nil {
+		return p, err
+	}
+	if p.web, err = admin.Listen(c.Admin.Listen); err != nil {
+		return p, err
+	}
+	if p.orders, err = control.Listen(c.Control.Socket); err != nil {
+		return p, err
+	}
+	fillAdmin(p.web, room{p.sidecar, p.guard, peers, log.Dropped})
+	ctl.Serve(p.orders, p.sidecar, count(peers))
+	return p, nil
+}
+
+// close closes parts that never ran.
+func (p *parts) close() (err error) {
+	if p.web != nil {
+		p.web.Close()
+	}
+	if p.sidecar != nil {
+		err = p.sidecar.Close()
+	}
+	if p.guard != nil {
+		err = errors.Join(err, p.guard.Close())
+	}
+	if p.speaker != nil {
+		err = errors.Join(err, p.speaker.Close(context.Background()))
+	}
+	return err
 }
 
 // run ends with a signal, or when the sidecar fails. Then it withdraws and ends
 // the other parts.
-func run(s *sidecar.Sidecar, speaker sidecar.Speaker, web *admin.Server, orders *control.Server, log *zap.Logger, caught signals.Signals) error {
+func (p *parts) run(log *zap.Logger, caught signals.Signals) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var watched sync.WaitGroup
-	watched.Go(func() { web.Serve(log) })
-	watched.Go(func() { orders.Serve(log) })
+	watched.Go(func() { p.web.Serve(log) })
+	watched.Go(func() { p.orders.Serve(log) })
+	if p.guard != nil {
+		watched.Go(func() { p.guard.Serve(ctx, func() []netip.Prefix { return p.sidecar.Status().Announced }) })
+	}
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx) }()
+	go func() { served <- p.sidecar.Serve(ctx) }()
 
 	running, err := awaitEnd(served, log, caught)
 	limit, release := context.WithTimeout(context.Background(), stopLimit)
@@ -75,13 +124,13 @@ func run(s *sidecar.Sidecar, speaker sidecar.Speaker, web *admin.Server, orders 
 	if running {
 		err = <-served
 	}
-	web.Close()
-	orders.Close()
+	p.web.Close()
+	p.orders.Close()
 	watched.Wait()
 	if errors.Is(err, sidecar.ErrStuck) {
 		return err // it would not return from Close, either
 	}
-	err = errors.Join(err, speaker.Close(limit))
+	err = errors.Join(err, p.speaker.Close(limit))
 	log.Info("stopped")
 	return err
 }

@@ -106,7 +106,7 @@ func sidecarOptions(c *config.Sidecar, speaker sidecar.Speaker, peers func() []g
 			HoldDown: state.HoldDown(c.HoldDown),
 			Damping:  state.Damping(c.Damping),
 			Drain:    state.Drain(c.Drain),
-			Guard:    state.Guard{Trusting: c.Guard.OnUnknown == "withdraw"},
+			Guard:    guardRules(c),
 		},
 	}
 }

@@ -64,6 +64,7 @@ var may = map[string][]string{
 	"bgpctl/sidecar":           {"bgpctl", "bgpctl/sidecar/state", "disk"},
 	"bgpctl/sidecar/state":     {"bgpctl"},
 	"bgpctl/sidecar/gobgp":     {"bgpctl", "bgpctl/sidecar"},
+	"bgpctl/sidecar/guard":     {},
 	"config":                   {"disk"},
 	"netsetup":                 {},
 	"cmd/proxima":              anything,
@@ -122,6 +123,7 @@ var outside = map[string][]string{
 	"bgpctl/check":             {"github.com/miekg/dns"},
 	"bgpctl/sidecar":           {"go.uber.org/zap", "golang.org/x/sys"},
 	"bgpctl/sidecar/gobgp":     {"go.uber.org/zap", "github.com/osrg/gobgp/v4"},
+	"bgpctl/sidecar/guard":     {"go.uber.org/zap"},
 	"config":                   {"go.yaml.in/yaml/v3"},
 	"netsetup":                 {"github.com/vishvananda/netlink", "golang.org/x/sys"},
 }

@@ -46,6 +46,9 @@ type Status struct {
 	SessionsUp      int            `json:"sessions_up"`
 	Sessions        int            `json:"sessions"` // 0 = the speaker has none, or cannot tell
 	SpeakerError    string         `json:"speaker_error,omitempty"`
+	OthersKnown     bool           `json:"others_known"` // what follows means something
+	OthersAnnounce  int            `json:"others_announcing"`
+	OthersWithdrawn int            `json:"others_withdrawn"` // or silent
 }
 
 // Serve answers for a sidecar at a control server; sessions may be nil.
@@ -58,6 +61,7 @@ func Serve(at *control.Server, s *sidecar.Sidecar, sessions func() (up, all int)
 			State: now.State, Since: now.Since, Reason: now.Reason, Check: now.Check, Class: now.Class,
 			Announced: now.Announced, Degraded: now.Low, Leased: now.Leased, LeaseAgeSeconds: now.LeaseAge.Seconds(),
 			HoldDownSeconds: now.HoldDown.Seconds(), Merit: now.Merit,
+			OthersKnown: now.Others.Known, OthersAnnounce: now.Others.Announcing, OthersWithdrawn: now.Others.Withdrawn,
 		}
 		status.SessionsUp, status.Sessions = sessions()
 		if now.SpeakerErr != nil {
@@ -160,6 +164,11 @@ func (s Status) print(out io.Writer) error {
 	}
 	if s.HoldDownSeconds > 0 {
 		row("hold-down", "for %.0f s more", s.HoldDownSeconds)
+	}
+	if s.OthersKnown {
+		row("other nodes", "%d announce, %d do not", s.OthersAnnounce, s.OthersWithdrawn)
+	} else {
+		row("other nodes", "nothing is known")
 	}
 	row("merit", "%.0f", s.Merit)
 	if s.SpeakerError != "" {
