@@ -28,7 +28,7 @@ const (
 
 // shed is the counter of proofs that were turned away because their zone had its
 // share of those that wait.
-const shed = `proxima_iterate_limited_total{limit="proofs of one zone"}`
+const shed = `proxima_iterate_limited_total{limit="proofs_of_one_zone"}`
 
 // TestTraps_leaveOthersTheirTurn asks for names in dear zones as fast as it can,
 // so that there are always more proofs of them than may wait, and wants each name
