@@ -73,6 +73,7 @@ var may = map[string][]string{
 	"cmd/internal/claim":       {"cmd/internal/peer"},
 	"cmd/internal/control":     {"cmd/internal/peer"},
 	"cmd/internal/ctl":         {"cmd/internal/control", "bgpctl", "bgpctl/sidecar"},
+	"cmd/internal/explain":     {"cmd/internal/control", "resolver", "resolver/record"},
 	"cmd/internal/logging":     {},
 	"cmd/internal/memory":      {},
 	"cmd/internal/peer":        {},

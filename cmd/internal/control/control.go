@@ -1,8 +1,9 @@
 // Package control lets the operator's client ask the daemon on the same host.
 //
 // The daemon listens on a Unix socket that only its user and its group may
-// open, and answers questions with JSON; Ask is the other end. What
-// is asked there is for people: a few requests at a time, each with a limit.
+// open, and answers questions with JSON. At the other end Find looks who listens,
+// and whether it lives; then it is asked. What is asked there is for people: a few
+// requests at a time, each with a limit.
 package control
 
 import (
@@ -10,13 +11,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -30,7 +29,6 @@ const (
 	socketMode = 0o660            // the daemon's user and group, nobody else
 	maxAsked   = 4                // requests at the same time; more get 503
 	maxHeader  = 8 << 10          // octets of a request's header
-	maxReply   = 8 << 20          // octets of a reply that a client reads
 	askLimit   = 15 * time.Second // for a whole request: longer than any walk
 )
 
@@ -50,6 +48,7 @@ func Listen(path string) (*Server, error) {
 		Handler: mux, ConnContext: withUser, ErrorLog: zap.NewStdLog(zap.NewNop()), MaxHeaderBytes: maxHeader,
 		ReadTimeout: askLimit, WriteTimeout: askLimit,
 	}}
+	mux.HandleFunc("GET "+lifePath, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	if path == "" {
 		return s, nil
 	}
@@ -165,50 +164,4 @@ func (s *Server) Close() {
 	if s.listener != nil {
 		_ = s.listener.Close()
 	}
-}
-
-// ErrAbsent says that no daemon listens at the socket.
-var ErrAbsent = errors.New("no daemon listens there")
-
-// Ask asks the daemon at the socket, and reads its reply into into.
-func Ask(ctx context.Context, socket, path string, with url.Values, into any) error {
-	return call(ctx, http.MethodGet, socket, path, with, into)
-}
-
-// Tell is Ask for what changes something.
-func Tell(ctx context.Context, socket, path string, with url.Values, into any) error {
-	return call(ctx, http.MethodPost, socket, path, with, into)
-}
-
-func call(ctx context.Context, method, socket, path string, with url.Values, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, "http://proxima"+path+"?"+with.Encode(), nil)
-	if err != nil {
-		return err
-	}
-	reply, err := (&http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}).RoundTrip(request)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("control.socket: %s: %w", socket, ErrAbsent)
-	case err != nil:
-		return fmt.Errorf("control.socket: %w", err)
-	}
-	defer reply.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(reply.Body, maxReply))
-	if err != nil {
-		return fmt.Errorf("control.socket: %s: %w", socket, err)
-	}
-	if reply.StatusCode != http.StatusOK {
-		return fmt.Errorf("the daemon at %s says: %s", socket, strings.TrimSpace(string(text)))
-	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("control.socket: %s: %w", socket, err)
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -34,6 +35,39 @@ func mustServe(t *testing.T, ask func(context.Context, url.Values) (any, error))
 	return socket
 }
 
+func TestFind(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Its queue takes connections, and nobody accepts them: a daemon that is stopped.
+	mute, err := net.Listen("unix", filepath.Join(dir, "mute"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { mute.Close() })
+	tests := []struct{ name, socket, want string }{
+		{"a daemon that lives", mustServe(t, nil), ""},
+		{"one that is stopped", mute.Addr().String(),
+			fmt.Sprintf("the daemon does not answer: process %d at %s has said nothing for 3s", os.Getpid(), mute.Addr())},
+		{"nobody any more", filepath.Join(dir, "file"), "no daemon listens there"},
+		{"nothing", filepath.Join(dir, "none"), "no daemon listens there"},
+		{"a path that leads nowhere", filepath.Join(dir, "file", "s"), "not a directory"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d, err := Find(t.Context(), tt.socket)
+			switch {
+			case tt.want == "" && (err != nil || d != Daemon{tt.socket, os.Getpid()}):
+				t.Errorf("found %+v, %v", d, err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestAsk(t *testing.T) {
 	socket := mustServe(t, func(_ context.Context, with url.Values) (any, error) {
 		if with.Get("name") == "" {
@@ -50,7 +84,7 @@ func TestAsk(t *testing.T) {
 		absent bool
 	}{
 		{"a reply", socket, "/explain", url.Values{"name": {"a&b.example."}}, "a&b.example.", false},
-		{"an error is told", socket, "/explain", nil, "says: no name", false},
+		{"an error is told", socket, "/explain", nil, fmt.Sprintf("the daemon at %s (process %d) says: no name", socket, os.Getpid()), false},
 		{"an unknown question", socket, "/other", nil, "says: 404", false},
 		{"nobody there", socket + "x", "/explain", nil, "no daemon listens there", true},
 	}
