@@ -11,5 +11,10 @@
 // announced stays so. A process that dies closes its socket, and the sidecar
 // withdraws at once.
 //
+// That is said of the proofs, the checks of each round that are hard-local. The
+// others are asked in their own time, and no failure of theirs takes a route
+// away: each has a Class, and the worst that is at fault goes with the lease, so
+// that the sidecar announces the node as one that others are better than.
+//
 // The Socket is the Link that is used; Lease and Reply are its datagrams.
 package bgpctl

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -30,12 +31,12 @@ const (
 
 // KeeperOptions says what a Keeper keeps. Zero values mean the defaults.
 type KeeperOptions struct {
-	Checks   []Check        // at least one, or a lease would be renewed without proof
+	Checks   []Check        // at least one of each round that is HardLocal, or a lease would be renewed without proof
 	Link     Link           // nil = run the checks, announce nothing
 	Prefixes []netip.Prefix // to announce
-	Every    time.Duration  // from round to round; default 1 s, from 20 ms to 4 s. A check may take half of it
+	Every    time.Duration  // from round to round; default 1 s, from 20 ms to 4 s. A check of each round may take half of it
 	Rise     int            // good rounds in a row before Up; default 3
-	Fall     int            // failed rounds in a row before Down; default 2
+	Fall     int            // failed rounds in a row before Down; default 2. Both are of the proofs, and the defaults of all checks
 	Lease    time.Duration  // default 3 s, from 1 s to 10 s; at least Fall rounds and the limit of a check
 	Queries  func() uint64  // asked on the service addresses so far; nil = 0
 	Log      *zap.Logger    // nil = none
@@ -54,6 +55,10 @@ func (o *KeeperOptions) fill() {
 	if o.Lease == 0 {
 		o.Lease = defaultLease
 	}
+	o.Checks = slices.Clone(o.Checks)
+	for i := range o.Checks {
+		o.Checks[i].fill(o)
+	}
 	if o.Queries == nil {
 		o.Queries = func() uint64 { return 0 }
 	}
@@ -63,15 +68,22 @@ func (o *KeeperOptions) fill() {
 }
 
 func (o *KeeperOptions) check() error {
-	switch forgiven := time.Duration(o.Fall)*o.Every + o.Every/2; {
-	case len(o.Checks) == 0:
-		return errors.New("keeper: Checks: none, so nothing would prove that this node serves")
+	switch {
+	case !slices.ContainsFunc(o.Checks, func(c Check) bool { return c.isProof() }):
+		return errors.New("keeper: Checks: none of each round is hard-local, so nothing would prove that this node serves")
 	case o.Every < minEvery || o.Every > maxEvery:
 		return fmt.Errorf("keeper: Every: %v is not from %v to %v", o.Every, minEvery, maxEvery)
 	case o.Rise < 1:
 		return fmt.Errorf("keeper: Rise: %d is less than 1", o.Rise)
 	case o.Fall < 1:
 		return fmt.Errorf("keeper: Fall: %d is less than 1", o.Fall)
+	}
+	for i := range o.Checks {
+		if err := o.Checks[i].check(); err != nil {
+			return fmt.Errorf("keeper: Checks: %s: %w", o.Checks[i].Name, err)
+		}
+	}
+	switch forgiven := time.Duration(o.Fall)*o.Every + o.Every/2; {
 	case o.Link == nil:
 		return nil
 	case len(o.Prefixes) == 0 || len(o.Prefixes) > MaxPrefixes:
@@ -97,8 +109,9 @@ type Keeper struct {
 	// Owned by Run.
 	runners []*runner
 	results []Result
-	health  Health
-	cause   Wanted // Check and Reason of what keeps the health down
+	health  Health // of the proofs
+	cause   Wanted // Check, Class and Reason of what keeps it down
+	told    Wanted // Wish, Check and Class of the last lease
 	reply   Reply
 	linkErr error
 	silent  bool      // the sidecar has not answered the last lease, and is not known to have ended
@@ -119,8 +132,8 @@ func NewKeeper(o KeeperOptions) (*Keeper, error) {
 		cause:   Wanted{Reason: "starting"},
 	}
 	for i, c := range o.Checks {
-		k.runners = append(k.runners, &runner{check: c, result: make(chan error, 1)})
-		k.results[i] = Result{Name: c.Name, Err: errors.New("has not run yet")}
+		k.runners = append(k.runners, &runner{check: c, result: make(chan error, 1), health: Health{Up: true}})
+		k.results[i] = Result{Name: c.Name, Class: c.Class, Err: errors.New("has not run yet")}
 	}
 	k.publish()
 	return k, nil
@@ -183,7 +196,7 @@ func (k *Keeper) round(ctx context.Context) {
 	}
 	switch {
 	case before.Up && !k.health.Up:
-		k.cause = Wanted{Check: failed.Name, Reason: failed.Err.Error()}
+		k.cause = Wanted{Check: failed.Name, Class: HardLocal, Reason: failed.Err.Error()}
 		k.o.Log.Warn("health went down", zap.String("check", failed.Name), zap.Error(failed.Err))
 	case !before.Up && k.health.Up:
 		k.o.Log.Info("health came up")
@@ -194,20 +207,43 @@ func (k *Keeper) round(ctx context.Context) {
 	k.publish()
 }
 
-// wanted is what the health and a drain ask for.
+// wanted is what the health, the faults and a drain ask for. Only what is
+// hard-local asks for Down.
 func (k *Keeper) wanted() Wanted {
-	w := Wanted{Wish: Up, Prefixes: k.o.Prefixes, Queries: k.o.Queries()}
+	w := Wanted{Wish: Up, Prefixes: k.o.Prefixes, Queries: k.o.Queries(), Answers: k.answers()}
+	fault := k.worst()
+	if fault != nil {
+		w.Check, w.Class, w.Reason = fault.Name, fault.Fault, fault.Cause.Error()
+	}
 	switch {
 	case !k.health.Up:
-		w.Wish, w.Check, w.Reason = Down, k.cause.Check, k.cause.Reason
+		w.Wish, w.Check, w.Class, w.Reason = Down, k.cause.Check, k.cause.Class, k.cause.Reason
+	case w.Class == HardLocal:
+		w.Wish = Down
 	case k.draining.Load():
-		w.Wish, w.Reason = Drain, "draining"
+		w.Wish, w.Check, w.Class, w.Reason = Drain, "", Sound, "draining"
 	}
 	return w
 }
 
+// tell logs what a lease says of the node, if it differs from the last. Of the
+// proofs the health has told, and a drain says nothing of faults.
+func (k *Keeper) tell(w Wanted) {
+	before := k.told
+	k.told = Wanted{Wish: w.Wish, Check: w.Check, Class: w.Class}
+	switch {
+	case w.Check == before.Check && w.Class == before.Class, w.Wish == Drain, !k.health.Up:
+	case w.Class != Sound:
+		k.o.Log.Warn("node has a fault", zap.Stringer("wish", w.Wish), zap.Stringer("class", w.Class),
+			zap.String("check", w.Check), zap.String("reason", w.Reason))
+	case before.Wish == Up:
+		k.o.Log.Info("node has no fault any more")
+	}
+}
+
 // hold tells the sidecar and notes what it says.
 func (k *Keeper) hold(ctx context.Context, w Wanted) {
+	k.tell(w)
 	if k.o.Link == nil {
 		k.settle(w.Wish)
 		return

@@ -155,7 +155,7 @@ func TestKeeper_excuses(t *testing.T) {
 				late := func() func(error) bool {
 					return func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
 				}
-				k := mustKeeper(t, KeeperOptions{Checks: []Check{{"dns", s.run, late}}, Link: r, Rise: 1})
+				k := mustKeeper(t, KeeperOptions{Checks: []Check{{Name: "dns", Run: s.run, Excuse: late}}, Link: r, Rise: 1})
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(len(tt.results))*time.Second-100*time.Millisecond)
 				defer cancel()
 				k.Run(ctx)

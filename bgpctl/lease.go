@@ -63,6 +63,9 @@ const (
 
 var classes = [...]string{Sound: "sound", HardLocal: "hard-local", SoftLocal: "soft-local", Upstream: "upstream", Shared: "shared"}
 
+// Classes lists all classes in their order: Sound, and then the worst first.
+func Classes() []Class { return []Class{Sound, HardLocal, SoftLocal, Upstream, Shared} }
+
 // String returns the class as it stands in a datagram.
 func (c Class) String() string { return nameOf(classes[:], int(c)) }
 

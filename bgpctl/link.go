@@ -29,15 +29,3 @@ type Link interface {
 // sidecar's process has ended and with it the sessions that held the routes.
 // Without it an error leaves open whether they are still announced.
 var ErrEnded = errors.New("the sidecar has gone")
-
-// A Check reports why this node, not the Internet, is unfit to serve, or nil.
-type Check struct {
-	Name string
-	Run  func(context.Context) error
-
-	// Excuse is called when a round begins, and returns what tells after it
-	// whether a failure says nothing of this node: one of Run, or that Run came
-	// to no result in time, which wraps context.DeadlineExceeded. nil = every
-	// failure counts.
-	Excuse func() (excused func(error) bool)
-}

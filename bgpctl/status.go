@@ -9,10 +9,13 @@ import (
 // A Result is what a check last said.
 type Result struct {
 	Name     string
+	Class    Class     // of the check
 	Err      error     // nil = passed
 	At       time.Time // zero = has not run yet
 	Failures uint64    // so far
 	Excused  error     // of a later run, whose failure said nothing; nil = there was none
+	Fault    Class     // what the check says against the node after the last runs; Sound = nothing
+	Cause    error     // of the last failure that counted
 }
 
 // after returns the result after one more run.
@@ -34,6 +37,7 @@ func (r Result) excuse(err error) Result {
 type Status struct {
 	Health   Health
 	Draining bool
+	Class    Class    // of the fault that the sidecar is told of; Sound = none
 	Checks   []Result // in the order of the options
 	Sidecar  Reply    // the last, with its sessions; zero if there was none or the lease has run out since
 	Heard    time.Time
@@ -56,6 +60,7 @@ func (k *Keeper) publish() {
 	k.status.Store(&Status{
 		Health:   k.health,
 		Draining: k.draining.Load(),
+		Class:    k.told.Class,
 		Checks:   k.results,
 		Sidecar:  k.reply,
 		Heard:    k.heard,

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"proxima/bgpctl"
 )
 
 // probes is how many questions a UDP check asks in one round, each from a port
@@ -35,7 +37,8 @@ const identity = "id.server."
 // CH and wants id for an answer, with the right message ID and question. The
 // question leaves over udp or tcp, from source or, if source is the zero Addr or
 // not on this host any more, from the address that the kernel chooses. Each
-// question may take timeout, 250 ms if it is 0. Errors start with name.
+// question may take timeout, 250 ms if it is 0. Errors start with name; if some
+// of the questions were answered, they are soft-local.
 func DNS(name string, server netip.AddrPort, source netip.Addr, network, id string, timeout time.Duration) func(context.Context) error {
 	if timeout <= 0 {
 		timeout = defaultTimeout
@@ -58,7 +61,11 @@ func DNS(name string, server netip.AddrPort, source netip.Addr, network, id stri
 		}
 		// The worst is told: one wrong reply among late ones is not load.
 		worst := max(0, slices.IndexFunc(errs, func(err error) bool { return !isLate(err) && !lacksFiles(err) }))
-		return fmt.Errorf("%s: %d of %d questions to %s over %s failed: %w", name, len(errs), count, server, network, errs[worst])
+		err := fmt.Errorf("%s: %d of %d questions to %s over %s failed: %w", name, len(errs), count, server, network, errs[worst])
+		if len(errs) < count {
+			return &bgpctl.Fault{Class: bgpctl.SoftLocal, Err: err}
+		}
+		return err
 	}
 }
 

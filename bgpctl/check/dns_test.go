@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"proxima/bgpctl"
 )
 
 // A node answers on one loopback port over UDP and TCP, and remembers the
@@ -99,7 +101,7 @@ func TestDNS(t *testing.T) {
 					}
 					return
 				}
-				if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "anycast: ") {
+				if _, soft := errors.AsType[*bgpctl.Fault](err); err == nil || soft || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "anycast: ") {
 					t.Errorf("error = %v, want one of anycast with %q", err, tt.want)
 				}
 			})
@@ -131,8 +133,9 @@ func TestDNS_one_silent_reader_fails(t *testing.T) {
 		return r
 	})
 	err := DNS("anycast", n.addr, netip.Addr{}, "udp", "ams1", 200*time.Millisecond)(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "1 of 4") {
-		t.Errorf("error = %v, want 1 of 4 failed", err)
+	fault, soft := errors.AsType[*bgpctl.Fault](err)
+	if !soft || fault.Class != bgpctl.SoftLocal || !strings.Contains(err.Error(), "1 of 4") {
+		t.Errorf("error = %v, want 1 of 4 failed, soft-local", err)
 	}
 }
 

@@ -27,15 +27,20 @@ func (d *daemon) fillAdmin() {
 // the host or the Internet is no reason.
 func (d *daemon) healthy() error { return d.server.Stuck(time.Now(), stuckLimit) }
 
-// readiness says whether clients are sent here: whether the checks pass and,
-// where the node is announced at all, what the sidecar makes of that.
+// readiness says whether clients are sent here: whether the hard checks pass and,
+// where the node is announced at all, what the sidecar makes of that. Of the
+// others it says which have a fault.
 func readiness(s bgpctl.Status, announces bool) (text string, ready bool) {
 	var lines []string
 	if !s.Health.Up {
 		lines = append(lines, "the checks have not passed for long enough")
 	}
+	var worse []string // what makes the node worse than others, but not unfit
 	for _, c := range s.Checks {
-		if c.Err != nil {
+		switch {
+		case c.Fault > bgpctl.HardLocal:
+			worse = append(worse, fmt.Sprintf("%v fault of check %s: %v", c.Fault, c.Name, c.Cause))
+		case c.Err != nil && c.Class == bgpctl.HardLocal:
 			lines = append(lines, fmt.Sprintf("check %s: %v", c.Name, c.Err))
 		}
 	}
@@ -43,6 +48,7 @@ func readiness(s bgpctl.Status, announces bool) (text string, ready bool) {
 		lines = append(lines, "draining")
 	}
 	ready = len(lines) == 0
+	lines = append(lines, worse...)
 	if announces {
 		ready = ready && announced(s.Sidecar)
 		lines = append(lines, sidecarLine(s))

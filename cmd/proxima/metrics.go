@@ -17,7 +17,7 @@ type metric[S any] struct {
 	take func(s S, emit emit)
 }
 
-// emit hands over one figure; label is absent exactly if the metric has none.
+// emit hands over one figure, with a value for each label of the metric.
 type emit func(value float64, label ...string)
 
 // A room is the collector of one package. It keeps nothing: the package counts,
@@ -72,7 +72,12 @@ func gauges[S any](name, help, label string, take func(s S, emit emit)) metric[S
 // plainly is take with labels that are written as all are.
 func plainly[S any](take func(S, emit)) func(S, emit) {
 	return func(s S, to emit) {
-		take(s, func(value float64, label ...string) { to(value, admin.Label(label[0])) })
+		take(s, func(value float64, label ...string) {
+			for i := range label {
+				label[i] = admin.Label(label[i])
+			}
+			to(value, label...)
+		})
 	}
 }
 

@@ -175,7 +175,9 @@ func questionLimit(every time.Duration) time.Duration { return every / 2 * 4 / 5
 
 // checks are the proofs that this node serves: a question to each service
 // address by each transport, through the kernel and the real sockets; readers
-// that come back; and the addresses being there, if setup holds any.
+// that come back; and the addresses being there, if setup holds any. Nearly all
+// clients ask over UDP, and TCP alone may be kept from answering by whoever opens
+// connections: that degrades.
 func checks(c *config.Node, srv *server.Server, setup *netsetup.Setup, sources []netip.Addr) []bgpctl.Check {
 	present, err := hostAddresses(netsetup.Kernel())
 	ipv6 := err != nil || slices.Contains(present, netip.IPv6Loopback())
@@ -190,13 +192,17 @@ func checks(c *config.Node, srv *server.Server, setup *netsetup.Setup, sources [
 	for i := range targets {
 		for _, a := range targets[i] {
 			for _, network := range []string{"udp", "tcp"} {
+				class := bgpctl.HardLocal
+				if network == "tcp" {
+					class = bgpctl.SoftLocal
+				}
 				name := fmt.Sprintf("dns %s %s", a.Addr(), network)
 				path := check.Count{
 					Sent:  func() uint64 { return replies(srv, i, network) },
 					Asked: uint64(len(targets[i]) * check.Questions(network)),
 				}
 				list = append(list, bgpctl.Check{
-					Name:   name,
+					Name: name, Class: class, Answers: true,
 					Run:    check.DNS(name, a, sourceFor(a.Addr(), sources), network, c.Node.ID, questionLimit(c.Health.Every)),
 					Excuse: check.Excuse(path, all),
 				})

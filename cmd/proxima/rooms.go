@@ -242,7 +242,7 @@ func (d *daemon) keeperRoom() prometheus.Collector {
 	take := func() stats { return stats{d.keeper.Stats(), d.keeper.Status()} }
 	return room[stats]{take, []metric[stats]{
 		total("bgpctl_rounds", "Rounds of checks.", func(s stats) uint64 { return s.Rounds }),
-		total("bgpctl_rounds_failed", "Rounds in which a check failed.", func(s stats) uint64 { return s.RoundsFailed }),
+		total("bgpctl_rounds_failed", "Rounds in which a hard check failed.", func(s stats) uint64 { return s.RoundsFailed }),
 		total("bgpctl_renewals", "Leases that the sidecar took.", func(s stats) uint64 { return s.Renewals }),
 		total("bgpctl_link_errors", "Leases that the sidecar did not take.", func(s stats) uint64 { return s.LinkErrors }),
 		gauge("bgpctl_healthy", "1 if the checks have passed for long enough.", func(s stats) int { return truth(s.Health.Up) }),
@@ -253,12 +253,20 @@ func (d *daemon) keeperRoom() prometheus.Collector {
 				emit(float64(truth(d.link != nil && s.Sidecar.State == state)), state.String())
 			}
 		}),
-		gauges("bgpctl_check_passing", "1 if the check passed in the last round.", "check", func(s stats, emit emit) {
-			for _, c := range s.Checks {
-				emit(float64(truth(c.Err == nil)), c.Name)
+		gauges("bgpctl_fault", "1 for the class of the fault that the sidecar was last told of.", "class", func(s stats, emit emit) {
+			for _, class := range bgpctl.Classes() {
+				emit(float64(truth(s.Class == class)), class.String())
 			}
 		}),
-		totals("bgpctl_check_failures", "Rounds in which the check failed.", "check", func(s stats, emit emit) {
+		{prometheus.NewDesc("proxima_bgpctl_check_passing", "1 if the check passed in its last run; with what its failure means.",
+			[]string{"check", "class"}, nil), prometheus.GaugeValue, plainly(func(s stats, emit emit) {
+			for _, c := range s.Checks {
+				if !c.At.IsZero() {
+					emit(float64(truth(c.Err == nil)), c.Name, c.Class.String())
+				}
+			}
+		})},
+		totals("bgpctl_check_failures", "Runs of the check that failed.", "check", func(s stats, emit emit) {
 			for _, c := range s.Checks {
 				emit(float64(c.Failures), c.Name)
 			}

@@ -248,9 +248,27 @@ func TestAdmin_servesMetrics(t *testing.T) {
 	}
 }
 
+func TestAdmin_tellsWhatAFailureMeans(t *testing.T) {
+	n := startNode(t, "")
+	for _, want := range []string{
+		`proxima_bgpctl_check_passing{check="dns_127.0.0.1_udp",class="hard_local"} 1`,
+		`proxima_bgpctl_check_passing{check="dns_127.0.0.1_tcp",class="soft_local"} 1`,
+		`proxima_bgpctl_fault{class="sound"} 1`,
+	} {
+		await(t, "/metrics says "+want, func() bool {
+			_, body := get(n.web + "/metrics")
+			return strings.Contains(body, want)
+		})
+	}
+}
+
 func TestReadiness(t *testing.T) {
 	up := bgpctl.Health{Up: true}
-	failed := []bgpctl.Result{{Name: "dns", Err: io.EOF}}
+	failed := []bgpctl.Result{{Name: "dns", Class: bgpctl.HardLocal, Err: io.EOF}}
+	degraded := []bgpctl.Result{
+		{Name: "recursion", Class: bgpctl.Upstream, Err: io.EOF, Fault: bgpctl.Upstream, Cause: io.EOF},
+		{Name: "not run yet", Class: bgpctl.Shared, Err: io.EOF},
+	}
 	sessions := func(up, all int) bgpctl.Reply {
 		announced := []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
 		return bgpctl.Reply{State: bgpctl.Announced, Reason: "warmed up", Announced: announced, SessionsUp: up, Sessions: all}
@@ -276,6 +294,8 @@ func TestReadiness(t *testing.T) {
 		{"the health is still down", bgpctl.Status{}, false, false, "the checks have not passed for long enough"},
 		{"a check fails", bgpctl.Status{Health: up, Checks: failed, Sidecar: sessions(2, 2)}, true, false,
 			"check dns: EOF\nsidecar: ANNOUNCED, warmed up; 2 of 2 BGP sessions up"},
+		{"a fault that only degrades", bgpctl.Status{Health: up, Checks: degraded, Sidecar: sessions(2, 2)}, true, true,
+			"ok\nupstream fault of check recursion: EOF\nsidecar: ANNOUNCED, warmed up; 2 of 2 BGP sessions up"},
 		{"a drain", bgpctl.Status{Health: up, Draining: true}, false, false, "draining"},
 	}
 	for _, tt := range tests {

@@ -60,7 +60,7 @@ var may = map[string][]string{
 	"crew":                     {},
 	"disk":                     {},
 	"bgpctl":                   {},
-	"bgpctl/check":             {},
+	"bgpctl/check":             {"bgpctl"},
 	"bgpctl/sidecar":           {"bgpctl", "bgpctl/sidecar/state", "disk"},
 	"bgpctl/sidecar/state":     {"bgpctl"},
 	"bgpctl/sidecar/gobgp":     {"bgpctl", "bgpctl/sidecar"},
