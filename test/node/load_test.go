@@ -31,6 +31,7 @@ type watched struct {
 	keeper   *bgpctl.Keeper
 	stop     func()
 	ups      atomic.Int64
+	faults   atomic.Int64       // Ups with a fault
 	downs    chan bgpctl.Wanted // holds the first that followed an Up
 	announce atomic.Bool        // an Up has come
 }
@@ -40,6 +41,9 @@ func (w *watched) Hold(_ context.Context, want bgpctl.Wanted, _ time.Duration) (
 	case want.Wish == bgpctl.Up:
 		w.announce.Store(true)
 		w.ups.Add(1)
+		if want.Class != bgpctl.Sound {
+			w.faults.Add(1)
+		}
 		return bgpctl.Reply{Seq: 1, State: bgpctl.Announced, Announced: want.Prefixes}, nil
 	case want.Wish == bgpctl.Down && w.announce.Load():
 		select {
@@ -72,7 +76,7 @@ func mustWatch(t *testing.T, h server.Handler) *watched {
 			return [...]uint64{udp, tcp}[n]
 		}}
 		checks = append(checks, bgpctl.Check{
-			Name:   network,
+			Name: network, Class: [...]bgpctl.Class{bgpctl.HardLocal, bgpctl.SoftLocal}[n],
 			Run:    check.DNS(network, srv.Addrs()[0], own, network, "n1", every/2*4/5),
 			Excuse: check.Excuse(path, all),
 		})
@@ -116,10 +120,9 @@ func floodDatagrams(ctx context.Context, to netip.AddrPort) {
 }
 
 // floodStreams opens connections as fast as it can, from an address of its own,
-// until ctx is done. On each it asks, and keeps the last few.
-func floodStreams(ctx context.Context, to netip.AddrPort, from netip.Addr) {
+// until ctx is done, and keeps the last few. On each it sends what it is given.
+func floodStreams(ctx context.Context, to netip.AddrPort, from netip.Addr, query []byte) {
 	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0)), Timeout: time.Second}
-	query := append(binary.BigEndian.AppendUint16(nil, uint16(len(identityQuery))), identityQuery...)
 	var open [20]net.Conn
 	defer func() {
 		for _, c := range open {
@@ -155,9 +158,11 @@ func (w *watched) flood(senders int, send func(ctx context.Context, n int)) {
 }
 
 func TestLoad_neverWithdraws(t *testing.T) {
-	streams := func(w *watched) func(context.Context, int) {
-		return func(ctx context.Context, n int) {
-			floodStreams(ctx, w.Addrs()[0], netip.AddrFrom4([4]byte{127, 0, 1, byte(n)}))
+	streams := func(query []byte) func(w *watched) func(context.Context, int) {
+		return func(w *watched) func(context.Context, int) {
+			return func(ctx context.Context, n int) {
+				floodStreams(ctx, w.Addrs()[0], netip.AddrFrom4([4]byte{127, 0, 1, byte(n)}), query)
+			}
 		}
 	}
 	tests := []struct {
@@ -168,7 +173,8 @@ func TestLoad_neverWithdraws(t *testing.T) {
 		{"a flood by UDP", 8, func(w *watched) func(context.Context, int) {
 			return func(ctx context.Context, _ int) { floodDatagrams(ctx, w.Addrs()[0]) }
 		}},
-		{"a flood by TCP", 64, streams},
+		{"a flood by TCP", 64, streams(append(binary.BigEndian.AppendUint16(nil, uint16(len(identityQuery))), identityQuery...))},
+		{"connections that never ask", 64, streams(nil)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -192,8 +198,8 @@ func (w *watched) bear(t *testing.T, senders int, send func(ctx context.Context,
 	before := w.ups.Load()
 	w.flood(senders, send)
 	s := w.Stats()
-	t.Logf("%d and %d replies by UDP and TCP, %d datagrams dropped, %d connections, %d refused; %d of %d rounds renewed",
-		s.UDP.Replies, s.TCP.Replies, s.KernelDrops, s.Accepted, s.ClientFull+s.ConnsFull, w.ups.Load()-before, w.keeper.Stats().Rounds)
+	t.Logf("%d and %d replies by UDP and TCP, %d datagrams dropped, %d connections, %d refused; %d of %d rounds renewed, %d with a fault",
+		s.UDP.Replies, s.TCP.Replies, s.KernelDrops, s.Accepted, s.ClientFull+s.ConnsFull, w.ups.Load()-before, w.keeper.Stats().Rounds, w.faults.Load())
 	select {
 	case down := <-w.downs:
 		return fmt.Errorf("withdrawn: %s: %s", down.Check, down.Reason)
