@@ -87,8 +87,8 @@ func TestChain_a_drain_ends_with_the_withdrawal(t *testing.T) {
 	}
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
-	if n := len(c.r.sets); n != 3 || len(c.r.sets[1]) != 2 || c.r.sets[1][0].Prepend != 3 {
-		t.Errorf("sets = %+v, want announced, degraded, withdrawn", c.r.sets)
+	if n := len(c.r.sets); n != 4 || len(c.r.sets[2]) != 2 || c.r.sets[2][0].Prepend != 3 {
+		t.Errorf("sets = %+v, want nothing, announced, degraded, withdrawn", c.r.sets)
 	}
 }
 
@@ -162,8 +162,8 @@ func TestChain_a_late_reply_does_not_end_the_connection(t *testing.T) {
 	if reply, err := link.Hold(t.Context(), want, bgpctl.MaxLease); err != nil || reply.State != bgpctl.Announced {
 		t.Errorf("Hold = %+v, %v; want ANNOUNCED", reply, err)
 	}
-	if n := r.count(); n != 1 {
-		t.Errorf("Set was called %d times, want 1: nothing was withdrawn", n)
+	if n := r.count(); n != 2 {
+		t.Errorf("Set was called %d times, want 2: nothing was withdrawn", n)
 	}
 }
 

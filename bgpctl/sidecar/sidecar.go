@@ -20,10 +20,18 @@ import (
 
 // A Speaker makes the routes it is given the only ones announced. It compares
 // and sends the difference, and returns an error if what is announced then is
-// not what was asked for. Close withdraws first. Calls come one at a time.
+// not what was asked for. The first Set finds also what an earlier process has
+// left. Close withdraws first. Calls come one at a time.
 type Speaker interface {
 	Set(ctx context.Context, routes []Route) error
 	Close(ctx context.Context) error
+}
+
+// A Renewer is a Speaker whose routes end by themselves unless they are
+// renewed. Renew is called every renewEvery by the loop that knows the leases,
+// so that the routes end with it; its error is as that of Set.
+type Renewer interface {
+	Renew(ctx context.Context) error
 }
 
 // Options says where to listen and what may be announced.
@@ -55,6 +63,10 @@ const (
 	// writeLimit bounds how long the end waits for the disk: nobody loses a query
 	// for what is not kept.
 	writeLimit = time.Second
+
+	// renewEvery is the time between two calls of a Renewer: one may be missed in
+	// the least lifetime, 1 s.
+	renewEvery = 500 * time.Millisecond
 
 	// retryEvery is when a speaker that has failed is asked again.
 	retryEvery = time.Second
@@ -94,6 +106,7 @@ type Sidecar struct {
 	asked   []Route        // that it was last asked for
 	failed  error          // of the last Set
 	retry   time.Duration
+	renewed time.Duration // when a Renewer was last called
 }
 
 // A process is a sender of leases. Its seq only grows.
@@ -142,12 +155,16 @@ func Listen(o Options) (*Sidecar, error) {
 	return s, nil
 }
 
-// Serve works until ctx is done; then it withdraws, lets go of the socket and
-// returns nil. It is called once. ErrStuck ends it early.
+// Serve withdraws what an earlier process may have left and works until ctx is
+// done; then it withdraws, lets go of the socket and returns nil. It is called
+// once. ErrStuck ends it early.
 func (s *Sidecar) Serve(ctx context.Context) error {
 	s.readers.Go(s.accept)
 	go s.write()
 	defer s.close()
+	if err := s.set(nil); err != nil {
+		return err
+	}
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
 	for {
@@ -156,7 +173,7 @@ func (s *Sidecar) Serve(ctx context.Context) error {
 		case <-ctx.Done():
 			return s.withdraw()
 		case <-ticker.C:
-			err = s.advance(s.look(s.now()), s.now())
+			err = s.tick(s.now())
 		case m := <-s.messages:
 			err = s.take(m)
 		case o := <-s.orders:
@@ -178,6 +195,19 @@ func (s *Sidecar) look(at time.Duration) state.Event {
 	others, age := s.o.Others(s.wanted, s.o.Rules.Guard.Stale)
 	others.At = at - age
 	return state.Event{Kind: state.Heard, Others: others}
+}
+
+// tick ends what time or news of the others end, and renews the rest.
+func (s *Sidecar) tick(at time.Duration) error {
+	if err := s.advance(s.look(at), at); err != nil {
+		return err
+	}
+	r, ok := s.o.Speaker.(Renewer)
+	if !ok || at < s.renewed+renewEvery || s.failed != nil {
+		return nil
+	}
+	s.renewed = at
+	return s.ask(r.Renew)
 }
 
 // Close lets go of the socket of a Sidecar that never served.
@@ -354,10 +384,20 @@ func (s *Sidecar) want() []Route {
 // set asks the speaker for routes and notes what came of it. The error is
 // ErrStuck or nil: any other is told to the node, and Set is tried again.
 func (s *Sidecar) set(routes []Route) error {
+	s.asked = routes
+	err := s.ask(func(ctx context.Context) error { return s.o.Speaker.Set(ctx, routes) })
+	if err == nil && s.failed == nil {
+		s.routes = routes
+	}
+	return err
+}
+
+// ask calls the speaker, within setLimit.
+func (s *Sidecar) ask(call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), setLimit)
 	defer cancel()
 	result := make(chan error, 1)
-	go func() { result <- s.o.Speaker.Set(ctx, routes) }()
+	go func() { result <- call(ctx) }()
 	var err error
 	select {
 	case err = <-result:
@@ -369,12 +409,10 @@ func (s *Sidecar) set(routes []Route) error {
 	} else if err == nil && s.failed != nil {
 		s.log.Info("speaker recovered")
 	}
-	s.asked, s.failed = routes, err
+	s.failed = err
 	if err != nil {
 		s.counters.speakerErrors.Add(1)
 		s.retry = s.now() + retryEvery
-		return nil
 	}
-	s.routes = routes
 	return nil
 }

@@ -398,8 +398,8 @@ func TestSidecar_asks_the_speaker_for_changes_only(t *testing.T) {
 	for range 20 {
 		c.hold()
 	}
-	if n := r.count(); n != 1 {
-		t.Errorf("Set was called %d times, want 1", n)
+	if n := r.count(); n != 2 {
+		t.Errorf("Set was called %d times, want 2: at the start and for the announcement", n)
 	}
 }
 
