@@ -12,8 +12,9 @@ import (
 // A Sidecar is proxima-bgp's file. Its fields carry the names of the file's keys.
 type Sidecar struct {
 	Socket    string
-	Speaker   string // gobgp or dry-run
+	Speaker   string // gobgp, exec or dry-run
 	GoBGP     GoBGP
+	Exec      Exec
 	Groups    []Group
 	Warmup    Warmup
 	Degrade   Degrade
@@ -186,6 +187,7 @@ func (s *Sidecar) fields() []field {
 			one("router_id", &s.GoBGP.RouterID, ipv4),
 			one("hold_time", &s.GoBGP.HoldTime, holdTime),
 			sections("peers", &s.GoBGP.Peers, maxPeers, Peer{Port: 179, TTLSecurity: true}, (*Peer).fields)),
+		section("exec", s.Exec.fields()...),
 		sections("groups", &s.Groups, maxGroups, group, (*Group).fields),
 		section("warmup",
 			one("min", &s.Warmup.Min, duration(0, time.Hour)),
@@ -251,11 +253,11 @@ func (g *Group) fields() []field {
 }
 
 // speaker knows the names of those speakers, too, that this version lacks.
-var speaker = kind[string]{"gobgp, dry-run", "!!str", func(text string) (string, string) {
+var speaker = kind[string]{"gobgp, exec, dry-run", "!!str", func(text string) (string, string) {
 	switch text {
-	case "gobgp", "dry-run":
+	case "gobgp", "exec", "dry-run":
 		return text, ""
-	case "kernel", "bird", "exec":
+	case "kernel", "bird":
 		return "", "is not in this version"
 	}
 	return "", refused
@@ -347,8 +349,11 @@ var fraction = kind[float64]{"0 to 1, like 0.2", "", func(text string) (float64,
 // check applies the rules between keys. Values that were faulty by themselves
 // are zero here and match no rule.
 func (s *Sidecar) check(r *reader) {
-	if s.Speaker == "gobgp" {
+	switch s.Speaker {
+	case "gobgp":
 		s.GoBGP.check(r)
+	case "exec":
+		s.Exec.check(r)
 	}
 	if len(s.Groups) == 0 {
 		r.fault("groups", "is missing or empty", "at least one group")

@@ -4,7 +4,8 @@
 // "proxima-bgp serve" reads its file, takes the socket and opens the sessions
 // with the routers; from then on the leases decide. A signal withdraws and ends
 // it within 3 s. "proxima-bgp check" says what is wrong with a file, or with this
-// host for that file.
+// host for that file. "proxima-bgp withdraw" is for after its death, where the routes
+// are held by another daemon.
 package main
 
 import (
@@ -36,6 +37,7 @@ func command(out io.Writer) *cobra.Command {
 	commands := []*cobra.Command{
 		program.OnFile("serve", "Announce for leases until SIGTERM or SIGINT; a second one kills", "configuration file",
 			func(file string) error { return serve(file, signals.Catch()) }),
+		program.OnFile("withdraw", "Withdraw what a sidecar that was killed has left with a daemon of this host", "configuration file", withdraw),
 		program.OnFile("check", "Say what is wrong with a configuration file, and with this host for it", "configuration file",
 			func(file string) error { return inspect(out, file) }),
 	}
@@ -68,15 +70,9 @@ func inspect(out io.Writer, file string) error {
 	case err != nil:
 		return err
 	}
-	if c.Speaker == "gobgp" {
-		o, err := gobgpOptions(c, nil)
-		if err == nil {
-			err = o.Check()
-		}
-		if err != nil {
-			fmt.Fprintf(out, "%s: %v\n", file, err)
-			return fmt.Errorf("%s: not ok", file)
-		}
+	if err := checkSpeaker(c); err != nil {
+		fmt.Fprintf(out, "%s: %v\n", file, err)
+		return fmt.Errorf("%s: not ok", file)
 	}
 	if c.Guard.Source != "none" {
 		if _, err := guardOptions(c); err != nil {

@@ -26,6 +26,8 @@ func TestCheck(t *testing.T) {
 		{"a good file", goodGoBGP + "groups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "ok", true},
 		{"a dry run needs no routers", "speaker: dry-run\ngroups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "ok", true},
 		{"a speaker of another version", "speaker: bird\ngroups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "not in this version", false},
+		{"a program", "speaker: exec\nexec: {asn: 64511, command: [/bin/sh]}\ngroups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "ok", true},
+		{"a program that is not there", "speaker: exec\nexec: {asn: 64511, command: [/absent]}\ngroups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "no such file", false},
 		{"graceful restart", strings.Replace(goodGoBGP, "asn: 64511", "asn: 64511, graceful_restart: true", 1) + "groups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "graceful_restart", false},
 		{"a long prefix", goodGoBGP + "groups: [{name: main, prefixes: [198.51.100.0/25]}]", "", "/24", false},
 		{"an IPv6 prefix without a way to a next hop", goodGoBGP + `groups: [{name: main, prefixes: ["2001:db8:53::/48"]}]`, "", "has no next hop", false},

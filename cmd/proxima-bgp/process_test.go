@@ -263,6 +263,36 @@ func TestServe_starts_after_a_kill(t *testing.T) {
 	p.hold(t)
 }
 
+func TestWithdraw_takesAwayWhatAKilledOneLeft(t *testing.T) {
+	t.Parallel()
+	said := filepath.Join(t.TempDir(), "said")
+	p := newProgram(t, fmt.Sprintf("speaker: exec\nexec: {asn: 64511, command: [/usr/bin/tee, %s]}", said))
+	p.hold(t)
+	withdraw := func() error {
+		cmd := exec.Command("/proc/self/exe", "withdraw", "-c", p.Args[len(p.Args)-1])
+		cmd.Env = p.Env
+		return cmd.Run()
+	}
+	read := func() string {
+		text, err := os.ReadFile(said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if err := withdraw(); err == nil || !strings.HasPrefix(read(), "announce") {
+		t.Errorf("beside a live sidecar: %v, and the last line is %q", err, read())
+	}
+	p.Process.Kill()
+	p.await(t)
+	if err := withdraw(); err != nil {
+		t.Error(err)
+	}
+	if want := "withdraw route 198.51.100.0/24 next-hop self\n"; read() != want {
+		t.Errorf("the last line is %q, want %q", read(), want)
+	}
+}
+
 // A router is a GoBGP in this process that waits for the sidecar.
 type router struct {
 	*server.BgpServer

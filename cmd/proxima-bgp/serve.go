@@ -103,6 +103,37 @@ func (p *parts) close() (err error) {
 	return err
 }
 
+// withdraw does what a killed sidecar had no time for. It takes the socket
+// meanwhile, so that it never takes away the routes of a live one.
+func withdraw(file string) error {
+	c, err := load(file)
+	if err != nil {
+		return err
+	}
+	log, err := logging.New(c.Log.Level)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if c.Speaker == "gobgp" {
+		return nil // its routes have gone with its connections
+	}
+	speaker, _, err := newSpeaker(c, log.Logger)
+	if err != nil {
+		return err
+	}
+	if err := makeSocketDir(c.Socket); err != nil {
+		return err
+	}
+	s, err := sidecar.Listen(sidecarOptions(c, speaker, nil, log.Logger))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopLimit)
+	defer cancel()
+	return errors.Join(speaker.Close(ctx), s.Close())
+}
+
 // run ends with a signal, or when the sidecar fails. Then it withdraws and ends
 // the other parts.
 func (p *parts) run(log *zap.Logger, caught signals.Signals) error {

@@ -2,13 +2,14 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 
 	"go.uber.org/zap"
 
 	"proxima/bgpctl/sidecar"
+	"proxima/bgpctl/sidecar/dryrun"
 	"proxima/bgpctl/sidecar/gobgp"
+	"proxima/bgpctl/sidecar/script"
 	"proxima/bgpctl/sidecar/state"
 	"proxima/config"
 )
@@ -18,7 +19,10 @@ import (
 func newSpeaker(c *config.Sidecar, log *zap.Logger) (sidecar.Speaker, func() []gobgp.PeerStatus, error) {
 	switch c.Speaker {
 	case "dry-run":
-		return dryRun{log}, nil, nil
+		return dryrun.Speaker{Log: log}, nil, nil
+	case "exec":
+		s, err := script.New(execOptions(c, log))
+		return s, nil, err
 	case "gobgp":
 		o, err := gobgpOptions(c, log)
 		if err != nil {
@@ -30,20 +34,27 @@ func newSpeaker(c *config.Sidecar, log *zap.Logger) (sidecar.Speaker, func() []g
 		}
 		return s, s.Peers, nil
 	}
-	return nil, nil, fmt.Errorf("speaker: %s is not in this version; there are gobgp and dry-run", c.Speaker)
+	return nil, nil, fmt.Errorf("speaker: %s is not in this version; there are gobgp, exec and dry-run", c.Speaker)
 }
 
-// A dryRun is a speaker that only says what it would announce.
-type dryRun struct{ log *zap.Logger }
-
-// Set implements sidecar.Speaker.
-func (d dryRun) Set(_ context.Context, routes []sidecar.Route) error {
-	d.log.Info("routes would be announced", zap.Any("routes", routes))
+// checkSpeaker says why newSpeaker would fail. It starts and changes nothing.
+func checkSpeaker(c *config.Sidecar) error {
+	switch c.Speaker {
+	case "gobgp":
+		o, err := gobgpOptions(c, nil)
+		if err != nil {
+			return err
+		}
+		return o.Check()
+	case "exec":
+		return execOptions(c, nil).Check()
+	}
 	return nil
 }
 
-// Close implements sidecar.Speaker.
-func (d dryRun) Close(context.Context) error { return nil }
+func execOptions(c *config.Sidecar, log *zap.Logger) script.Options {
+	return script.Options{Command: c.Exec.Command, Show: c.Exec.Show, ASN: c.Exec.ASN, Groups: groups(c), Log: log}
+}
 
 // gobgpOptions reads the password files, too.
 func gobgpOptions(c *config.Sidecar, log *zap.Logger) (gobgp.Options, error) {

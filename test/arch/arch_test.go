@@ -65,6 +65,8 @@ var may = map[string][]string{
 	"bgpctl/sidecar/state":     {"bgpctl"},
 	"bgpctl/sidecar/gobgp":     {"bgpctl", "bgpctl/sidecar"},
 	"bgpctl/sidecar/guard":     {},
+	"bgpctl/sidecar/script":    {"bgpctl/sidecar"},
+	"bgpctl/sidecar/dryrun":    {"bgpctl/sidecar"},
 	"config":                   {"disk"},
 	"netsetup":                 {},
 	"cmd/proxima":              anything,
@@ -125,6 +127,8 @@ var outside = map[string][]string{
 	"bgpctl/sidecar":           {"go.uber.org/zap", "golang.org/x/sys"},
 	"bgpctl/sidecar/gobgp":     {"go.uber.org/zap", "github.com/osrg/gobgp/v4"},
 	"bgpctl/sidecar/guard":     {"go.uber.org/zap"},
+	"bgpctl/sidecar/script":    {"go.uber.org/zap"},
+	"bgpctl/sidecar/dryrun":    {"go.uber.org/zap"},
 	"config":                   {"go.yaml.in/yaml/v3"},
 	"netsetup":                 {"github.com/vishvananda/netlink", "golang.org/x/sys"},
 }
