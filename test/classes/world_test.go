@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -34,8 +35,8 @@ const truth = "192.0.2.80"
 // A world is a resolver, and an Internet in which evil.example. is an enemy's.
 type world struct {
 	*sim.Internet
-	tld *sim.Zone
-	r   *resolver.Resolver
+	tld, evil *sim.Zone
+	r         *resolver.Resolver
 }
 
 // inWorld runs a test in a world of its own, in virtual time. evil and tld are
@@ -49,7 +50,7 @@ func inWorld(t *testing.T, evil, tld string, spoof sim.Spoofer, change func(*ite
 		w.Zone(".", "@ NS a.root.example.\na.root.example. A 192.0.2.1\nexample. NS ns.example.\nns.example. A 192.0.2.2\n", rootAt)
 		w.tld = w.Zone("example.", "@ NS ns\nns A 192.0.2.2\na.root A 192.0.2.1\nevil NS ns.evil\nns.evil A 192.0.2.66\n"+
 			"victim NS ns.victim\nns.victim A 192.0.2.99\n"+tld, testAt)
-		w.Zone("evil.example.", "@ NS ns\nns A 192.0.2.66\nwww 60 A 192.0.2.67\n"+evil, evilAt)
+		w.evil = w.Zone("evil.example.", "@ NS ns\nns A 192.0.2.66\nwww 60 A 192.0.2.67\n"+evil, evilAt)
 		w.Zone("victim.example.", "@ NS ns\nns A 192.0.2.99\nwww 300 A "+truth+"\n*.any 300 A "+truth+"\n", victimAt)
 		w.Spoof(evilAt, spoof)
 		w.r = mustResolver(t, w.Internet, change)
@@ -89,10 +90,17 @@ func mustResolver(t *testing.T, x iterate.Exchanger, change func(*iterate.Option
 // long it took. options go along.
 func (w *world) ask(t *testing.T, question string, options ...dns.EDNS0) (*dns.Msg, time.Duration) {
 	t.Helper()
+	return w.askChecked(t, question, true, options...)
+}
+
+// askChecked is ask, with CD unless the client wants the answer checked.
+func (w *world) askChecked(t *testing.T, question string, checked bool, options ...dns.EDNS0) (*dns.Msg, time.Duration) {
+	t.Helper()
 	name, typ, _ := strings.Cut(question, " ")
 	m := new(dns.Msg).SetQuestion(name, dns.StringToType[typ])
 	m.SetEdns0(wire.PayloadSize, false)
 	m.IsEdns0().Option = options
+	m.AuthenticatedData, m.CheckingDisabled = true, !checked
 	packet, err := m.Pack()
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +120,23 @@ func (w *world) ask(t *testing.T, question string, options ...dns.EDNS0) (*dns.M
 		t.Fatalf("%s: reply %x: %v", question, reply, err)
 	}
 	return m, time.Since(at)
+}
+
+// ede returns the codes of extended errors in a reply, RFC 8914.
+func ede(m *dns.Msg) (codes []uint16) {
+	if opt := m.IsEdns0(); opt != nil {
+		for _, o := range opt.Option {
+			if e, ok := o.(*dns.EDNS0_EDE); ok {
+				codes = append(codes, e.InfoCode)
+			}
+		}
+	}
+	return codes
+}
+
+// failed reports whether a reply is SERVFAIL with one of these extended errors.
+func failed(m *dns.Msg, with ...uint16) bool {
+	return m.Rcode == dns.RcodeServerFailure && slices.ContainsFunc(ede(m), func(code uint16) bool { return slices.Contains(with, code) })
 }
 
 // text tells a reply in a line: rcode, then owner, TTL, type and data of answers.
