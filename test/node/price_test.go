@@ -3,28 +3,21 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
-	"fmt"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
+	"golang.org/x/sys/unix"
 )
 
 const (
-	// priced is how many queries a price is taken from. At the highest bound
-	// they take 1 s, a hundred of the kernel's ticks.
+	// priced is how many queries a price is taken from.
 	priced = 40
-	// tick is the unit of times in /proc, which is the same on every Linux.
-	tick = 10 * time.Millisecond
 	// trapEvery lies between two queries for a trap while cached names are asked
 	// for, one each canaryEvery.
 	trapEvery, canaryEvery = 50 * time.Millisecond, time.Millisecond
@@ -42,20 +35,16 @@ func canaryTime() time.Duration {
 	return time.Second
 }
 
-// processor returns the time that proxima has used of the processors.
+// processor returns the time that proxima has used of the processors, in user mode
+// and in the kernel, to the nanosecond: /proc counts in ticks of 10 ms.
 func (n *node) processor(t *testing.T) time.Duration {
 	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.proxima.Process.Pid))
-	if err != nil {
+	const sched = 2 // CPUCLOCK_SCHED of a process, clock_getcpuclockid(3)
+	var used unix.Timespec
+	if err := unix.ClockGettime(int32(^n.proxima.Process.Pid<<3|sched), &used); err != nil {
 		t.Fatal(err)
 	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	user, err1 := strconv.Atoi(fields[11]) // fields 14 and 15, see proc(5)
-	system, err2 := strconv.Atoi(fields[12])
-	if err := cmp.Or(err1, err2); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(user+system) * tick
+	return time.Duration(used.Nano())
 }
 
 // idle returns what the node costs without a query, in a second.
