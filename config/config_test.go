@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"proxima/config/document"
 )
 
 func mustRead(t testing.TB, file string) []byte {
@@ -46,11 +48,11 @@ func saysAll(t *testing.T, err error, want ...string) {
 
 func TestRead_stopsAfterTheLimit(t *testing.T) {
 	file := t.TempDir() + "/long.yaml"
-	if err := os.WriteFile(file, make([]byte, 3*maxFile), 0o600); err != nil {
+	if err := os.WriteFile(file, make([]byte, 3*document.MaxLen), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(mustRead(t, file)); n != maxFile+1 {
-		t.Errorf("read %d octets, want %d", n, maxFile+1)
+	if n := len(mustRead(t, file)); n != document.MaxLen+1 {
+		t.Errorf("read %d octets, want %d", n, document.MaxLen+1)
 	}
 }
 
@@ -100,7 +102,7 @@ func TestParse_refusesTheFileAsAWhole(t *testing.T) {
 		{"another encoding", "n\xf6de:\n", []string{"1: the line is not UTF-8 text"}},
 		{"broken syntax", "listen:\n  port: [\n", []string{
 			`2: not YAML: did not find expected node content; allowed: values that begin with a colon, like "::1", in quotes`}},
-		{"an endless file", strings.Repeat("#", maxFile+1), []string{"1: the file is too long; allowed: 1MiB at most"}},
+		{"an endless file", strings.Repeat("#", document.MaxLen+1), []string{"1: the file is too long; allowed: 1MiB at most"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

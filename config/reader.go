@@ -1,25 +1,16 @@
 package config
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"proxima/config/document"
 	"proxima/disk"
 
 	"go.yaml.in/yaml/v3"
 )
-
-// maxFile bounds a configuration file, in octets: the text is held in memory
-// as a tree many times its size. Fixed at 1 MiB, several hundred times a usual
-// file.
-const maxFile = 1 << 20
 
 // Read returns the text of a configuration file, or of one that it names. It
 // waits for nobody: a FIFO, a device or a directory is an error. Of a log given
@@ -30,7 +21,7 @@ func Read(file string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	text, err := io.ReadAll(io.LimitReader(f, document.MaxLen+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -55,8 +46,11 @@ type reader struct {
 // read sets the fields from text and reports whether the text could be
 // understood as a whole, so that rules between keys make sense.
 func (r *reader) read(text []byte, fields []field) bool {
-	root, ok := r.parse(text)
-	if !ok {
+	root, faults := document.Parse(text)
+	for _, f := range faults {
+		r.faultAt(f.Line, "", f.Reason, f.Allowed)
+	}
+	if len(faults) > 0 {
 		return false
 	}
 	if root != nil {
@@ -105,80 +99,6 @@ func (r *reader) err() error {
 			Reason: fmt.Sprintf("and %d more problems", r.more)})
 	}
 	return Problems(r.problems)
-}
-
-// parse returns the root of the tree, nil for an empty file, and false if text
-// is not one YAML document made of plain mappings, lists and scalars.
-func (r *reader) parse(text []byte) (*yaml.Node, bool) {
-	if len(text) > maxFile {
-		r.faultAt(1, "", "the file is too long", "1MiB at most")
-		return nil, false
-	}
-	if !r.checkText(text) {
-		return nil, false
-	}
-	var doc, next yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	if err := decoder.Decode(&doc); errors.Is(err, io.EOF) {
-		return nil, true
-	} else if err != nil {
-		r.syntax(err)
-		return nil, false
-	}
-	if err := decoder.Decode(&next); err == nil {
-		r.faultAt(next.Line, "", "a second document begins", "one document a file")
-	} else if !errors.Is(err, io.EOF) {
-		r.syntax(err)
-	}
-	r.checkPlain(&doc)
-	if len(r.problems) > 0 {
-		return nil, false
-	}
-	return doc.Content[0], true
-}
-
-// checkText refuses what YAML libraries treat differently: other encodings,
-// control characters, and tabs where indentation counts.
-func (r *reader) checkText(text []byte) bool {
-	for i, line := range bytes.Split(text, []byte("\n")) {
-		line = bytes.TrimSuffix(line, []byte("\r"))
-		indent := line[:len(line)-len(bytes.TrimLeft(line, " \t"))]
-		switch {
-		case !utf8.Valid(line):
-			r.faultAt(i+1, "", "the line is not UTF-8 text", "")
-		case bytes.ContainsFunc(line, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }):
-			r.faultAt(i+1, "", "the line has a control character", "")
-		case bytes.ContainsRune(indent, '\t'):
-			r.faultAt(i+1, "", "a tab in the indentation", "spaces")
-		}
-	}
-	return len(r.problems) == 0
-}
-
-// syntaxError matches the YAML library's messages that name a line.
-var syntaxError = regexp.MustCompile(`^yaml: line (\d+): (.*)$`)
-
-func (r *reader) syntax(err error) {
-	reason, line := strings.TrimPrefix(err.Error(), "yaml: "), 1
-	if m := syntaxError.FindStringSubmatch(err.Error()); m != nil {
-		reason = m[2]
-		line, _ = strconv.Atoi(m[1]) // the pattern admits digits only
-	}
-	r.faultAt(line, "", "not YAML: "+reason, `values that begin with a colon, like "::1", in quotes`)
-}
-
-// checkPlain refuses anchors, aliases and tags anywhere below node. A file
-// without aliases cannot be small on disk and huge in memory.
-func (r *reader) checkPlain(node *yaml.Node) {
-	switch {
-	case node.Anchor != "" || node.Kind == yaml.AliasNode:
-		r.faultAt(node.Line, "", "YAML anchors and aliases are not allowed", "")
-	case node.Style&yaml.TaggedStyle != 0:
-		r.faultAt(node.Line, "", "YAML tags are not allowed", "")
-	}
-	for _, child := range node.Content {
-		r.checkPlain(child)
-	}
 }
 
 // section reads a mapping with the given keys. An empty one leaves the defaults.

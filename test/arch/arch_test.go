@@ -67,7 +67,8 @@ var may = map[string][]string{
 	"bgpctl/sidecar/guard":     {},
 	"bgpctl/sidecar/script":    {"bgpctl/sidecar"},
 	"bgpctl/sidecar/dryrun":    {"bgpctl/sidecar"},
-	"config":                   {"disk"},
+	"config":                   {"config/document", "disk"},
+	"config/document":          {},
 	"netsetup":                 {},
 	"cmd/proxima":              anything,
 	"cmd/proxima-bgp":          anything,
@@ -130,6 +131,7 @@ var outside = map[string][]string{
 	"bgpctl/sidecar/script":    {"go.uber.org/zap"},
 	"bgpctl/sidecar/dryrun":    {"go.uber.org/zap"},
 	"config":                   {"go.yaml.in/yaml/v3"},
+	"config/document":          {"go.yaml.in/yaml/v3"},
 	"netsetup":                 {"github.com/vishvananda/netlink", "golang.org/x/sys"},
 }
 
