@@ -81,12 +81,6 @@ type Access struct {
 	Allow []netip.Prefix // never empty
 }
 
-// Health is the section health.
-type Health struct {
-	Every      time.Duration
-	Rise, Fall int
-}
-
 // BGP is the section bgp.
 type BGP struct {
 	Socket   string // empty = nothing is announced
@@ -151,7 +145,7 @@ func defaultNode() *Node {
 		Access: Access{Allow: []netip.Prefix{
 			netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
 		}},
-		Health:  Health{Every: time.Second, Rise: 3, Fall: 2},
+		Health:  defaultHealth(),
 		BGP:     BGP{Lease: 3 * time.Second, Drain: 150 * time.Second},
 		Admin:   Admin{Listen: netip.MustParseAddrPort("127.0.0.1:9153")},
 		Control: Control{Socket: "/run/proxima/control.sock"},
@@ -179,11 +173,7 @@ func (n *Node) fields() []field {
 		n.DNSSEC.field(),
 		n.Cache.field(),
 		section("access", list("allow", &n.Access.Allow, maxAllowed, prefix)),
-		section("health",
-			// A lease lasts 10 s at most, which must leave room for failures.
-			one("every", &n.Health.Every, duration(100*time.Millisecond, 4*time.Second)),
-			one("rise", &n.Health.Rise, number[int](1, 1000)),
-			one("fall", &n.Health.Fall, number[int](1, 1000))),
+		n.Health.field(),
 		section("bgp",
 			one("socket", &n.BGP.Socket, orEmpty(socketPath)),
 			list("prefixes", &n.BGP.Prefixes, maxPrefixes, announced),

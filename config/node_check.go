@@ -24,6 +24,7 @@ func (n *Node) check(r *reader) {
 	n.checkUpstream(r)
 	n.checkZones(r)
 	n.checkPrefixes(r)
+	n.checkHealth(r)
 	n.checkBGP(r)
 	n.checkAdmin(r)
 	n.checkPaths(r)

@@ -92,7 +92,7 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 		Cache: Cache{Memory: 3 << 30, MinTTL: time.Second, MaxTTL: time.Hour,
 			KeepWarm: []Warm{{Name: "www.example."}, {"example.", 15}}},
 		Access:  Access{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
-		Health:  Health{Every: 400 * time.Millisecond, Rise: 5, Fall: 4},
+		Health:  Health{Every: 400 * time.Millisecond, Rise: 5, Fall: 4, Recursion: RecursionCheck{[]string{"example.", "lab."}, 1, time.Minute, false}},
 		BGP:     BGP{"/run/bgp.sock", []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:53::/48")}, 2 * time.Second, time.Minute},
 		Control: Control{Socket: "/run/control.sock"},
 		Log:     Log{Level: "debug"},
@@ -140,7 +140,7 @@ dnssec:
   validation_time: 2026-01-31T12:00:00Z
 cache: {memory: 3GiB, stale: 0s, min_ttl: 1s, max_ttl: 1h, keep_warm: [WWW.example, example. MX]}
 access: {allow: [0.0.0.0/0, "::/0"]}
-health: {every: 400ms, rise: 5, fall: 4}
+health: {every: 400ms, rise: 5, fall: 4, recursion: {targets: [Example, lab.], quorum: 1, every: 1m, roots: false}}
 bgp:
   socket: /run/bgp.sock
   prefixes: [198.51.100.0/24, "2001:db8:53::/48"]
@@ -236,6 +236,8 @@ func TestParseNode_problems(t *testing.T) {
 			[]string{"1: bgp.prefixes: is empty although bgp.socket is set; allowed: at least one prefix"}},
 		{"a lease that ends before failures are seen", anycast + "bgp: {socket: /run/b, prefixes: [198.51.100.0/24], lease: 2s}\n", []string{
 			"3: bgp.lease: 2s ends before health.fall failures are seen; allowed: 2.5s at least with this health.every and health.fall"}},
+		{"a quorum beyond the targets", "health: {recursion: {targets: [com.], quorum: 2}}\n", []string{
+			"1: health.recursion.quorum: 2 is more than there are targets; allowed: 1 at most"}},
 		{"graceful restart", "bgp: {graceful_restart: true}\n", []string{
 			"1: bgp.graceful_restart: graceful restart is refused: after a crash routers would go on sending " +
 				"queries to this node until the restart time ends"}},

@@ -2,8 +2,6 @@ package check
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -83,12 +81,22 @@ type probe struct {
 	server  netip.AddrPort
 	source  netip.Addr
 	network string
-	id      string
+	id      string // of the node; empty in what Roots asks
 	timeout time.Duration
 }
 
-// ask asks from a fresh port and judges the reply.
+// ask asks for the identity and judges the reply.
 func (p probe) ask(ctx context.Context) error {
+	q := question()
+	r, err := p.exchange(ctx, q)
+	if err != nil {
+		return err
+	}
+	return judge(q, r, p.id)
+}
+
+// exchange asks q from a fresh port and returns what comes.
+func (p probe) exchange(ctx context.Context, q *dns.Msg) (*dns.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	d := net.Dialer{LocalAddr: p.local()}
@@ -98,25 +106,20 @@ func (p probe) ask(ctx context.Context) error {
 		conn, err = new(net.Dialer).DialContext(ctx, p.network, p.server.String())
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer conn.Close()
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
-		return err
+		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	q := question()
 	c := dns.Conn{Conn: conn}
 	if err := c.WriteMsg(q); err != nil {
-		return err
+		return nil, err
 	}
-	r, err := c.ReadMsg()
-	if err != nil {
-		return err
-	}
-	return judge(q, r, p.id)
+	return c.ReadMsg()
 }
 
 // local is the source as net wants it; nil = any.
@@ -132,25 +135,32 @@ func (p probe) local() net.Addr {
 
 // question is a fresh question for the identity.
 func question() *dns.Msg {
-	var id [2]byte
-	rand.Read(id[:])
 	q := new(dns.Msg)
-	q.Id = binary.BigEndian.Uint16(id[:])
+	q.Id = dns.Id()
 	q.Question = []dns.Question{{Name: identity, Qtype: dns.TypeTXT, Qclass: dns.ClassCHAOS}}
 	return q
 }
 
-// judge says what is wrong with r as the reply to q, or nil.
-func judge(q, r *dns.Msg, id string) error {
-	switch {
+// match says why r is no reply to q, or nil.
+func match(q, r *dns.Msg) error {
+	switch asked := q.Question[0]; {
 	case !r.Response:
 		return errors.New("reply without the response bit")
 	case r.Id != q.Id:
 		return fmt.Errorf("reply with ID %d to ID %d", r.Id, q.Id)
-	case len(r.Question) != 1 || !strings.EqualFold(r.Question[0].Name, identity) ||
-		r.Question[0].Qtype != dns.TypeTXT || r.Question[0].Qclass != dns.ClassCHAOS:
+	case len(r.Question) != 1 || !strings.EqualFold(r.Question[0].Name, asked.Name) ||
+		r.Question[0].Qtype != asked.Qtype || r.Question[0].Qclass != asked.Qclass:
 		return errors.New("reply to another question")
-	case r.Rcode != dns.RcodeSuccess:
+	}
+	return nil
+}
+
+// judge says what is wrong with r as the reply to q of node id, or nil.
+func judge(q, r *dns.Msg, id string) error {
+	if err := match(q, r); err != nil {
+		return err
+	}
+	if r.Rcode != dns.RcodeSuccess {
 		return fmt.Errorf("reply with rcode %s", dns.RcodeToString[r.Rcode])
 	}
 	for _, rr := range r.Answer {

@@ -7,6 +7,7 @@ import (
 
 	"proxima/bgpctl"
 	"proxima/cmd/internal/admin"
+	"proxima/cmd/internal/checks"
 )
 
 // openAdmin binds the admin server, if it is not off.
@@ -25,7 +26,7 @@ func (d *daemon) fillAdmin() {
 
 // healthy reports why this process should be started anew, or nil. What ails
 // the host or the Internet is no reason.
-func (d *daemon) healthy() error { return d.server.Stuck(time.Now(), stuckLimit) }
+func (d *daemon) healthy() error { return d.server.Stuck(time.Now(), checks.StuckLimit) }
 
 // readiness says whether clients are sent here: whether the hard checks pass and,
 // where the node is announced at all, what the sidecar makes of that. Of the

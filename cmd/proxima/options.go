@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/miekg/dns"
 	"go.uber.org/zap"
 
 	"proxima/bgpctl"
-	"proxima/bgpctl/check"
+	"proxima/cmd/internal/checks"
 	"proxima/config"
 	"proxima/netsetup"
 	"proxima/resolver/anchor"
@@ -95,18 +94,10 @@ func ownAddresses(c *config.Node, listen, sources []netip.Addr) []netip.Addr {
 	own := slices.Concat(listen, serviceAddresses(c), sources)
 	for i, a := range own {
 		if a.IsUnspecified() || a.IsLoopback() {
-			own[i] = loopback(a)
+			own[i] = checks.Loopback(a)
 		}
 	}
 	return own
-}
-
-// loopback is the loopback address of a's family.
-func loopback(a netip.Addr) netip.Addr {
-	if a.Is4() {
-		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	}
-	return netip.IPv6Loopback()
 }
 
 // walkerOptions lacks what only exists at run time.
@@ -164,101 +155,9 @@ func reachable(sources []netip.Addr, family func(netip.Addr) bool) bool {
 	return len(sources) == 0 || slices.ContainsFunc(sources, family)
 }
 
-// stuckLimit is how long a reader may take for one batch of packets, which
-// takes it microseconds. 1 s, not configurable: clients ask another node then.
-const stuckLimit = time.Second
-
-// questionLimit bounds one question of a check: four fifths of the half round
-// that the keeper gives a check, so that it is the check that says what was
-// late. No less: a busy host is slow, and slow is not sick.
-func questionLimit(every time.Duration) time.Duration { return every / 2 * 4 / 5 }
-
-// checks are the proofs that this node serves: a question to each service
-// address by each transport, through the kernel and the real sockets; readers
-// that come back; and the addresses being there, if setup holds any. Nearly all
-// clients ask over UDP, and TCP alone may be kept from answering by whoever opens
-// connections: that degrades.
-func checks(c *config.Node, srv *server.Server, setup *netsetup.Setup, sources []netip.Addr) []bgpctl.Check {
-	present, err := hostAddresses(netsetup.Kernel())
-	ipv6 := err != nil || slices.Contains(present, netip.IPv6Loopback())
-	targets := probed(c, srv.Addrs(), ipv6)
-	all := check.Count{Sent: func() uint64 { s := srv.Stats(); return s.UDP.Replies + s.TCP.Replies }}
-	all.Asked = uint64(len(slices.Concat(targets...)) * (check.Questions("udp") + check.Questions("tcp")))
-
-	list := []bgpctl.Check{{Name: "listener progress", Run: check.Progress(srv.Stuck, stuckLimit), Excuse: check.Excuse(all, all)}}
-	if setup != nil {
-		list = append(list, bgpctl.Check{Name: "addresses present", Run: check.Present(setup.Missing), Excuse: check.Excuse(all, all)})
-	}
-	for i := range targets {
-		for _, a := range targets[i] {
-			for _, network := range []string{"udp", "tcp"} {
-				class := bgpctl.HardLocal
-				if network == "tcp" {
-					class = bgpctl.SoftLocal
-				}
-				name := fmt.Sprintf("dns %s %s", a.Addr(), network)
-				path := check.Count{
-					Sent:  func() uint64 { return replies(srv, i, network) },
-					Asked: uint64(len(targets[i]) * check.Questions(network)),
-				}
-				list = append(list, bgpctl.Check{
-					Name: name, Class: class, Answers: true,
-					Run:    check.DNS(name, a, sourceFor(a.Addr(), sources), network, c.Node.ID, questionLimit(c.Health.Every)),
-					Excuse: check.Excuse(path, all),
-				})
-			}
-		}
-	}
-	return list
-}
-
-// replies is how many have left the i-th address of srv by network.
-func replies(srv *server.Server, i int, network string) uint64 {
-	udp, tcp := srv.Replies(i)
-	if network == "udp" {
-		return udp
-	}
-	return tcp
-}
-
-// probed are the addresses that the checks ask for each one that the node has
-// bound: itself, but instead of a wildcard the anycast addresses of its family
-// or, without any, the loopback address. On a host without IPv6 there is
-// nothing to ask for an IPv6 wildcard, unless the node listens nowhere else.
-func probed(c *config.Node, bound []netip.AddrPort, ipv6 bool) [][]netip.AddrPort {
-	all := make([][]netip.AddrPort, len(bound))
-	for i, b := range bound {
-		if !b.Addr().IsUnspecified() {
-			all[i] = []netip.AddrPort{b}
-			continue
-		}
-		for _, a := range serviceAddresses(c) {
-			if a.Is4() == b.Addr().Is4() {
-				all[i] = append(all[i], netip.AddrPortFrom(a, b.Port()))
-			}
-		}
-		if len(all[i]) == 0 && (b.Addr().Is4() || ipv6 || len(bound) == 1) {
-			all[i] = []netip.AddrPort{netip.AddrPortFrom(loopback(b.Addr()), b.Port())}
-		}
-	}
-	return all
-}
-
-// sourceFor is a unicast source of the family of a, so that a question to an
-// anycast address comes from another one as clients' do. The zero address lets
-// the kernel choose.
-func sourceFor(a netip.Addr, sources []netip.Addr) netip.Addr {
-	for _, s := range sources {
-		if s.Is4() == a.Is4() && !a.IsLoopback() {
-			return s
-		}
-	}
-	return netip.Addr{}
-}
-
-func keeperOptions(c *config.Node, checks []bgpctl.Check, queries func() uint64, log *zap.Logger) bgpctl.KeeperOptions {
+func keeperOptions(c *config.Node, all []bgpctl.Check, queries func() uint64, log *zap.Logger) bgpctl.KeeperOptions {
 	return bgpctl.KeeperOptions{
-		Checks: checks, Prefixes: c.BGP.Prefixes, Queries: queries, Log: log, Lease: c.BGP.Lease,
+		Checks: all, Prefixes: c.BGP.Prefixes, Queries: queries, Log: log, Lease: c.BGP.Lease,
 		Every: c.Health.Every, Rise: c.Health.Rise, Fall: c.Health.Fall,
 	}
 }

@@ -48,62 +48,6 @@ func TestListenAddresses(t *testing.T) {
 	}
 }
 
-func TestProbed(t *testing.T) {
-	const anycast = "listen: {addresses: [0.0.0.0, \"2001:db8:53::1\"]}\nanycast: {addresses: [198.51.100.1/32, 198.51.100.2/32, \"2001:db8:53::1/128\"]}\n"
-	tests := []struct {
-		name  string
-		text  string
-		bound string
-		ipv6  bool
-		want  string
-	}{
-		{"each address is asked itself", "", "192.0.2.1:53 [2001:db8::1]:53", true, "192.0.2.1:53 [2001:db8::1]:53"},
-		{"instead of a wildcard, its anycast addresses", anycast, "0.0.0.0:53 [2001:db8:53::1]:53", true,
-			"198.51.100.1:53 198.51.100.2:53 [2001:db8:53::1]:53"},
-		{"instead of a wildcard without those, loopback", "", "0.0.0.0:53 [::]:53", true, "127.0.0.1:53 [::1]:53"},
-		{"without IPv6 on the host, not that of IPv6", "", "0.0.0.0:53 [::]:53", false, "127.0.0.1:53"},
-		{"unless nothing else would be asked", "", "[::]:53", false, "[::1]:53"},
-		{"nor is an anycast address left out", anycast, "0.0.0.0:53 [::]:53", false, "198.51.100.1:53 198.51.100.2:53 [2001:db8:53::1]:53"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			var bound []netip.AddrPort
-			for _, b := range strings.Fields(tt.bound) {
-				bound = append(bound, netip.MustParseAddrPort(b))
-			}
-			var got []string
-			for _, a := range slices.Concat(probed(mustParse(t, tt.text), bound, tt.ipv6)...) {
-				got = append(got, a.String())
-			}
-			if strings.Join(got, " ") != tt.want {
-				t.Errorf("asks %v, want %v", got, tt.want)
-			}
-		})
-	}
-}
-
-func TestSourceFor(t *testing.T) {
-	sources := mustAddrs("192.0.2.10", "2001:db8::10")
-	tests := []struct {
-		name    string
-		to      string
-		sources []netip.Addr
-		want    netip.Addr
-	}{
-		{"a service address is asked from outside of it", "198.51.100.1", sources, sources[0]},
-		{"in its own family", "2001:db8:53::1", sources, sources[1]},
-		{"a loopback address from the like", "::1", sources, netip.Addr{}},
-		{"without a source the kernel chooses", "2001:db8:53::1", sources[:1], netip.Addr{}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := sourceFor(netip.MustParseAddr(tt.to), tt.sources); got != tt.want {
-				t.Errorf("source = %v, want %v", got, tt.want)
-			}
-		})
-	}
-}
-
 func TestServerOptions_letTheNodeAskItself(t *testing.T) {
 	c := mustParse(t, `{listen: {addresses: [198.51.100.1, "::"]}, anycast: {addresses: [198.51.100.1/32, "2001:db8:53::1/128"]}, access: {allow: [203.0.113.0/24]}}`)
 	got := serverOptions(c, c.Listen.Addresses, mustAddrs("192.0.2.10"), nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -12,6 +13,7 @@ import (
 	"proxima/bgpctl"
 	"proxima/cache"
 	"proxima/cmd/internal/admin"
+	"proxima/cmd/internal/checks"
 	"proxima/cmd/internal/claim"
 	"proxima/cmd/internal/control"
 	"proxima/cmd/internal/logging"
@@ -47,6 +49,7 @@ type daemon struct {
 	links   netsetup.Links
 	listen  []netip.Addr
 	sources []netip.Addr
+	hints   []anchor.Server
 
 	admin    *admin.Server
 	control  *control.Server
@@ -146,12 +149,11 @@ func (d *daemon) buildResolver() (err error) {
 	if d.kept, err = keptAnswers(d.c, d.answers, d.log.Logger); err != nil {
 		return err
 	}
-	hints, err := readHints(d.c.Recursion.RootHints)
-	if err != nil {
+	if d.hints, err = readHints(d.c.Recursion.RootHints); err != nil {
 		return err
 	}
 	d.servers = selection.New(0)
-	o := walkerOptions(d.c, hints, d.sources)
+	o := walkerOptions(d.c, d.hints, d.sources)
 	o.Exchanger, o.Selection, o.Cache = d.upstream, d.servers, d.answers
 	o.LocalRoot, o.OnPrime = d.root.Answer, d.noteRoot
 	if o.Trust, err = trustOptions(d.c); err != nil {
@@ -209,7 +211,12 @@ func (d *daemon) openServer() (err error) {
 }
 
 func (d *daemon) buildKeeper() (err error) {
-	o := keeperOptions(d.c, checks(d.c, d.server, d.setup, d.sources), d.asked, d.log.Logger)
+	present, err := hostAddresses(d.links)
+	all := checks.All(checks.Parts{
+		Config: d.c, Server: d.server, Setup: d.setup, Sources: d.sources, Walker: d.walker, Hints: d.hints,
+		IPv6: err != nil || slices.Contains(present, netip.IPv6Loopback()),
+	})
+	o := keeperOptions(d.c, all, d.asked, d.log.Logger)
 	if d.c.BGP.Socket != "" {
 		d.link = bgpctl.Dial(d.c.BGP.Socket)
 		o.Link = d.link
@@ -223,7 +230,7 @@ func (d *daemon) buildKeeper() (err error) {
 func (d *daemon) asked() uint64 {
 	local := d.resolver.Stats().Local // read first, so that it is not the larger
 	s := d.server.Stats()
-	return s.UDP.Queries + s.TCP.Queries - local
+	return max(s.UDP.Queries+s.TCP.Queries, local) - local
 }
 
 // run serves until a signal comes or a part fails, and then stops in order.

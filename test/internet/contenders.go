@@ -35,6 +35,7 @@ var (
 		conf: `listen: {addresses: [%[3]s], port: %[4]d}
 admin: {listen: ""}
 dnssec: {validate: false}
+health: {recursion: {targets: []}}
 recursion: {root_hints: %[2]q}
 `,
 		command: func(file, _ string) []string { return []string{"serve", "-c", file} },

@@ -95,6 +95,7 @@ upstream: {sources: [{{.Source}}], ipv6: false}
 access: {allow: [0.0.0.0/0]}
 recursion: {root_hints: "{{.Hints}}"}
 dnssec: {validate: false}
+health: {recursion: {targets: []}}
 cache: {memory: {{.MiB}}MiB}
 admin: {listen: "{{.Admin}}"}
 control: {socket: ""}

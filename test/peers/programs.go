@@ -103,7 +103,7 @@ func (b *bench) startProxima(ctx context.Context, at netip.AddrPort) error {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	file := filepath.Join(b.dir, "proxima.yaml")
-	conf := fmt.Sprintf("listen: {addresses: [%s], port: %d}\nadmin: {listen: \"\"}\ndnssec: {validate: false}\n", at.Addr(), at.Port())
+	conf := fmt.Sprintf("listen: {addresses: [%s], port: %d}\nadmin: {listen: \"\"}\ndnssec: {validate: false}\nhealth: {recursion: {targets: []}}\n", at.Addr(), at.Port())
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		return err
 	}
