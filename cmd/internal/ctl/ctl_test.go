@@ -64,6 +64,12 @@ func start(t *testing.T) (socket string) {
 	if _, err := link.Hold(ctx, bgpctl.Wanted{Wish: bgpctl.Up, Prefixes: []netip.Prefix{prefix}}, bgpctl.MaxLease); err != nil {
 		t.Fatal(err)
 	}
+	var now Status // which is renewed ten times a second
+	for end := time.Now().Add(time.Minute); now.State != bgpctl.Announced; time.Sleep(10 * time.Millisecond) {
+		if err := control.Ask(ctx, socket, statusPath, nil, &now); err != nil || time.Now().After(end) {
+			t.Fatalf("not announced but %v, %v", now.State, err)
+		}
+	}
 	return socket
 }
 
