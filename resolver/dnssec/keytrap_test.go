@@ -278,7 +278,7 @@ func mustDeny(t *testing.T, s signer, k Keys, w *Work) {
 	if d, err := ProveAbsent(q, dns.RcodeNameError, denial, k, today, w); d.Status != Secure {
 		t.Errorf("%v: %v", d.Status, err)
 	}
-	if left, want := w.units.left.Load(), int64(3*priceP384); left < want {
+	if left, want := w.units.left.Load(), int64(2*priceP384); left < want {
 		t.Errorf("%d tenths of a unit are left, want %d for a roll or a retry", left, want)
 	}
 }

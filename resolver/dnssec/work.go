@@ -6,9 +6,9 @@ import "sync/atomic"
 // P-384 take 18 ms, 32 of RSA-2048 take 0.9 ms. So a signature has a price, in
 // tenths of what an RSA-2048 signature costs to verify (about 28 us).
 const (
-	// maxUnits bounds the signatures, good and bad: 512 RSA-2048 or 28 P-384, some
-	// 15 ms. Ten P-384 zones one below the other need 23 for a denial by NSEC3.
-	maxUnits = 5120
+	// maxUnits bounds the signatures, good and bad: 460 RSA-2048 or 25 P-384, some
+	// 13 ms. Ten P-384 zones one below the other need 23 for a denial by NSEC3.
+	maxUnits = 4600
 
 	// maxFailed bounds what wrong signatures may cost: 64 RSA-2048, some 2 ms. Key
 	// and algorithm rolls leave a few, KeyTrap (CVE-2023-50387) thousands.

@@ -13,8 +13,8 @@ import (
 const (
 	// maxQueue bounds the proofs that wait for a seat at the bench; more are
 	// refused. 256: most proofs take 0.1 ms, and the dearest that the purse of a
-	// query allows 15 ms, so that on one processor the last one waits 4 s at the
-	// very most, which is what a client does.
+	// query allows 13 ms, so that on one processor the last one waits 3.5 s at
+	// the very most, and a client 4.5.
 	maxQueue = 256
 
 	// maxShare bounds those of them that belong to one name of two labels, or to
