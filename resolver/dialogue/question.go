@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"proxima/resolver/limit"
@@ -85,7 +86,7 @@ func (q *Question) note(to netip.AddrPort, w way, rtt time.Duration, m *dns.Msg,
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Reply = "no reply"
 	default:
-		e.Reply = err.Error()
+		e.Reply = strings.TrimPrefix(err.Error(), "upstream: "+to.String()+": ") // which stands before it
 	}
 	q.Note.Asked(e)
 }

@@ -25,9 +25,9 @@ func (t *task) noteCut(cut *Cut, from string) {
 	if t.note.Question == nil {
 		return
 	}
-	known := len(t.serversOf(cut, clock.Now()).addrs)
-	t.note.Reach(record.Cut{Zone: cut.Zone, From: from, Servers: len(cut.Servers), Addresses: known}, cut.Trust, cut.Expires)
-	if known >= maxZoneAddresses {
+	known := t.serversOf(cut, clock.Now())
+	t.note.Reach(record.Cut{Zone: cut.Zone, From: from, Servers: len(cut.Servers), Addresses: len(known.addrs)}, cut.Trust, cut.Expires)
+	if known.cropped {
 		t.note.Limit("addresses of one zone: %d at most are used", maxZoneAddresses)
 	}
 }

@@ -1,6 +1,7 @@
 package iterate
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -156,5 +157,21 @@ func TestWalker_Explain_namesTheLimits(t *testing.T) {
 				mustTell(t, mustExplain(t, w, "www.one.example. A", tt.b), []string{tt.want})
 			})
 		})
+	}
+}
+
+func TestServers_tellThatThereAreMore(t *testing.T) {
+	s := servers{t: &task{w: mustWalker(t, testInternet(), nil)}, cut: &Cut{}}
+	addr := netip.MustParseAddr("198.51.100.1")
+	for range maxZoneAddresses {
+		s.add([]netip.AddrPort{netip.AddrPortFrom(addr, 53)})
+		addr = addr.Next()
+	}
+	s.add(s.addrs[:1])
+	if s.cropped {
+		t.Errorf("%d addresses are too many, want one more", len(s.addrs))
+	}
+	if s.add([]netip.AddrPort{netip.AddrPortFrom(addr, 53)}); !s.cropped || len(s.addrs) != maxZoneAddresses {
+		t.Errorf("%d addresses, cropped %t, after one more", len(s.addrs), s.cropped)
 	}
 }

@@ -26,6 +26,7 @@ type servers struct {
 	resort  bool             // the last resort was tried
 	starved bool             // the Budget had no more for lookups
 	local   bool             // a lookup failed for want of something on this host
+	cropped bool             // there are more addresses than maxZoneAddresses
 }
 
 // serversOf gathers what is known of cut's servers: glue, and for servers that
@@ -62,8 +63,12 @@ func (s *servers) add(addrs []netip.AddrPort) (usable int) {
 			continue
 		}
 		usable++
-		if !slices.Contains(s.addrs, addr) && len(s.addrs) < maxZoneAddresses {
+		switch {
+		case slices.Contains(s.addrs, addr):
+		case len(s.addrs) < maxZoneAddresses:
 			s.addrs = append(s.addrs, addr)
+		default:
+			s.cropped = true
 		}
 	}
 	return usable

@@ -71,7 +71,7 @@ const (
 // names name the limits for counters and for people.
 var names = [Count]string{
 	"exchanges", "exchanges per name", "octets received", "aliases", "alias loop", "nesting",
-	"cyclic delegation", "server lookups", "referrals", "faults", "questions at one zone",
+	"cyclic delegation", "server lookups", "referrals", "tries in vain at one zone", "questions at one zone",
 	"proofs that wait", "proofs of one zone",
 }
 
