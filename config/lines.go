@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// Lines say where the keys of a node's file stand, for who finds fault with a
-// value only when it meets the host.
+// Lines say where the keys of a file stand, for who finds fault with a value only
+// when it meets the host.
 type Lines struct {
 	file string
 	keys map[string]int
@@ -11,8 +11,17 @@ type Lines struct {
 
 // NodeLines returns the lines of proxima's file.
 func NodeLines(file string, text []byte) Lines {
+	return readLines(file, text, defaultNode().fields())
+}
+
+// SidecarLines returns the lines of proxima-bgp's file.
+func SidecarLines(file string, text []byte) Lines {
+	return readLines(file, text, new(Sidecar).fields())
+}
+
+func readLines(file string, text []byte, fields []field) Lines {
 	r := &reader{file: file, lines: make(map[string]int)}
-	r.read(text, defaultNode().fields())
+	r.read(text, fields)
 	return Lines{file, r.lines}
 }
 

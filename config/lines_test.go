@@ -24,3 +24,10 @@ func TestLines_Find(t *testing.T) {
 		})
 	}
 }
+
+func TestSidecarLines(t *testing.T) {
+	l := SidecarLines("bgp.yaml", []byte("speaker: dry-run\nsocket: /run/s\n"))
+	if p, ok := l.Find(errors.New("socket: is bad")); !ok || p.String() != "bgp.yaml:2: socket: is bad" {
+		t.Errorf("%v, %t", p, ok)
+	}
+}

@@ -34,34 +34,32 @@ func main() { self().Main(command(os.Stdout)) }
 // command returns the whole of the command line. What was asked for goes to
 // out, everything else to the standard error.
 func command(out io.Writer) *cobra.Command {
-	commands := []*cobra.Command{
-		program.OnFile("serve", "Announce for leases until SIGTERM or SIGINT; a second one kills", "configuration file",
+	return self().Command(out,
+		program.OnFile("serve", "Announce for leases until SIGTERM or SIGINT; a second one kills", "configuration file, which is needed",
 			func(file string) error { return serve(file, signals.Catch()) }),
-		program.OnFile("withdraw", "Withdraw what a sidecar that was killed has left with a daemon of this host", "configuration file", withdraw),
-		program.OnFile("check", "Say what is wrong with a configuration file, and with this host for it", "configuration file",
-			func(file string) error { return inspect(out, file) }),
-	}
-	for _, c := range commands {
-		if err := c.MarkFlagRequired("config"); err != nil {
-			panic("proxima-bgp: " + err.Error())
-		}
-	}
-	return self().Command(out, commands...)
+		program.OnFile("withdraw", "Withdraw what a sidecar that was killed has left with a daemon of this host", "configuration file, which is needed",
+			withdraw),
+		program.OnFile("check", "Say what is wrong with a configuration file, and with this host for it", "configuration file, which is needed",
+			func(file string) error { return inspect(out, file) }))
 }
 
-// load reads the configuration.
-func load(file string) (*config.Sidecar, error) {
+// load reads the configuration, and where its keys stand.
+func load(file string) (*config.Sidecar, config.Lines, error) {
+	if file == "" {
+		return nil, config.Lines{}, errors.New("a configuration file is needed: -c FILE")
+	}
 	text, err := config.Read(file)
 	if err != nil {
-		return nil, err
+		return nil, config.Lines{}, err
 	}
-	return config.ParseSidecar(file, text)
+	c, err := config.ParseSidecar(file, text)
+	return c, config.SidecarLines(file, text), err
 }
 
 // inspect reads the file and prints everything that is wrong with it or, if
 // nothing is, with this host for it. The error says only that there is something.
 func inspect(out io.Writer, file string) error {
-	c, err := load(file)
+	c, lines, err := load(file)
 	var problems config.Problems
 	switch {
 	case errors.As(err, &problems):
@@ -80,8 +78,14 @@ func inspect(out io.Writer, file string) error {
 			return fmt.Errorf("%s: not ok", file)
 		}
 	}
-	if err := checkSocket(c.Socket); err != nil {
-		fmt.Fprintf(out, "this host: %v\n", err)
+	wrong, lesser := checkPlaces(c, lines)
+	for _, err := range lesser {
+		fmt.Fprintf(out, "%s (warning)\n", program.Locate(err, lines))
+	}
+	for _, err := range wrong {
+		fmt.Fprintln(out, program.Locate(err, lines))
+	}
+	if len(wrong) > 0 {
 		return fmt.Errorf("%s: not ok on this host", file)
 	}
 	_, err = fmt.Fprintf(out, "%s: ok\n", file)

@@ -64,7 +64,7 @@ func TestCheck_namesTheSocketThatCannotBe(t *testing.T) {
 	var out bytes.Buffer
 	c := command(&out)
 	c.SetArgs([]string{"check", "-c", file})
-	if err := c.Execute(); err == nil || !strings.HasPrefix(out.String(), "this host: socket: "+dir+"/absent/run is absent and cannot be made") {
+	if err := c.Execute(); err == nil || !strings.Contains(out.String(), "\n"+file+":1: socket: "+dir+"/absent/run is absent and cannot be made") {
 		t.Errorf("error = %v, printed %q", err, out.String())
 	}
 }

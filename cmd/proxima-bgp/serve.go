@@ -25,7 +25,7 @@ const stopLimit = 3 * time.Second
 
 // serve announces for leases until a signal comes.
 func serve(file string, caught signals.Signals) error {
-	c, err := load(file)
+	c, _, err := load(file)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (p *parts) close() (err error) {
 // withdraw does what a killed sidecar had no time for. It takes the socket
 // meanwhile, so that it never takes away the routes of a live one.
 func withdraw(file string) error {
-	c, err := load(file)
+	c, _, err := load(file)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"proxima/cmd/internal/place"
+	"proxima/config"
 )
 
 // socketDirMode lets everybody find the socket, whose own mode says who may
@@ -27,8 +28,27 @@ func makeSocketDir(socket string) error {
 	return nil
 }
 
-// checkSocket says why serve could not take the socket on this host, as this
-// user. It changes nothing, and may run beside a sidecar.
+// checkPlaces says which sockets and files serve could not put where they are to
+// be, on this host and as this user. It changes nothing, and may run beside a
+// sidecar.
+func checkPlaces(c *config.Sidecar, lines config.Lines) (wrong, lesser []error) {
+	wrong, lesser = place.Check(lines.Has,
+		place.Wanted{Key: "control.socket", Path: c.Control.Socket, Look: func(path string) error {
+			err := place.Socket(path)
+			if errors.Is(err, fs.ErrNotExist) && filepath.Dir(path) == filepath.Dir(c.Socket) {
+				return nil // it is made for the other
+			}
+			return err
+		}},
+		place.Wanted{Key: "state_file", Path: c.StateFile, Look: place.File})
+	if err := checkSocket(c.Socket); err != nil {
+		wrong = append(wrong, err)
+	}
+	return wrong, lesser
+}
+
+// checkSocket says why serve could not take the socket, without which it does
+// not start.
 func checkSocket(socket string) error {
 	dir, err := filepath.Dir(socket), place.Socket(socket)
 	if errors.Is(err, fs.ErrNotExist) {

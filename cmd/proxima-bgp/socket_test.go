@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"strings"
 	"testing"
+
+	"proxima/config"
 )
 
 func TestMakeSocketDir(t *testing.T) {
@@ -69,6 +72,36 @@ func TestCheckSocket(t *testing.T) {
 			}
 			if got != tt.want {
 				t.Errorf("checkSocket = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCheckPlaces(t *testing.T) {
+	dir := t.TempDir()
+	const least = "speaker: dry-run\ngroups: [{name: main, prefixes: [198.51.100.0/24]}]\n"
+	tests := []struct{ name, text, wrong, lesser string }{
+		{"all can be had", "socket: DIR/s\ncontrol: {socket: DIR/c}\nstate_file: DIR/f\n", "", ""},
+		{"a control socket in the directory that is made for the other", "socket: DIR/run/s\ncontrol: {socket: DIR/run/c}\nstate_file: DIR/f\n", "", ""},
+		{"one in another that is absent", "socket: DIR/s\ncontrol: {socket: DIR/none/c}\nstate_file: DIR/f\n", "control.socket: there is no directory DIR/none", ""},
+		{"a state file that is a directory", "socket: DIR/s\ncontrol: {socket: DIR/c}\nstate_file: DIR\n", "state_file: DIR is a directory", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			text := []byte(least + strings.ReplaceAll(tt.text, "DIR", dir))
+			c, err := config.ParseSidecar("bgp.yaml", text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wrong, lesser := checkPlaces(c, config.SidecarLines("bgp.yaml", text))
+			for i, got := range [][]error{wrong, lesser} {
+				said := ""
+				if err := errors.Join(got...); err != nil {
+					said = strings.ReplaceAll(err.Error(), dir, "DIR")
+				}
+				if want := []string{tt.wrong, tt.lesser}[i]; said != want {
+					t.Errorf("%q, want %q", said, want)
+				}
 			}
 		})
 	}

@@ -7,12 +7,12 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"syscall"
 
 	"proxima/cmd/internal/claim"
 	"proxima/cmd/internal/memory"
 	"proxima/cmd/internal/place"
+	"proxima/cmd/internal/program"
 	"proxima/config"
 	"proxima/netsetup"
 	"proxima/resolver/upstream"
@@ -36,11 +36,11 @@ func inspect(out io.Writer, file string) error {
 	links := netsetup.Kernel()
 	wrong, lesser := checkPlaces(c, lines)
 	for _, w := range slices.Concat(idleAnchors(c), lesser, hostWarnings(c, links, memory.Find())) {
-		fmt.Fprintf(out, "%s (warning)\n", locate(w, lines))
+		fmt.Fprintf(out, "%s (warning)\n", program.Locate(w, lines))
 	}
 	wrong = append(wrong, checkHost(c, links)...)
 	for _, err := range wrong {
-		fmt.Fprintln(out, locate(err, lines))
+		fmt.Fprintln(out, program.Locate(err, lines))
 	}
 	if len(wrong) > 0 {
 		return fmt.Errorf("%s: not ok on this host", file)
@@ -49,47 +49,13 @@ func inspect(out io.Writer, file string) error {
 	return err
 }
 
-// locate says an error with the line of the key that it begins with. If the
-// file has no such key, it is about this host.
-func locate(err error, lines config.Lines) string {
-	if p, ok := find(err, lines); ok {
-		return p.String()
-	}
-	return fmt.Sprintf("this host: %v", err)
-}
-
-// find is the Find of lines for errors of all rooms.
-func find(err error, lines config.Lines) (config.Problem, bool) {
-	if err == nil {
-		return config.Problem{}, false
-	}
-	text := strings.TrimPrefix(err.Error(), "netsetup: ")
-	return lines.Find(errors.New(text))
-}
-
 // checkPlaces returns which sockets and files could not be put where they are to
-// be. The control socket is missed only by who has asked for it.
+// be. What the file does not name is missed only by who asks for it.
 func checkPlaces(c *config.Node, lines config.Lines) (wrong, lesser []error) {
-	for _, p := range []struct {
-		key, path string
-		look      func(string) error
-	}{
-		{"control.socket", c.Control.Socket, place.Socket},
-		{"dnssec.anchor_state", c.DNSSEC.AnchorState, place.File},
-		{"cache.snapshot", c.Cache.Snapshot, place.File},
-	} {
-		if p.path == "" {
-			continue
-		}
-		switch err := p.look(p.path); {
-		case err == nil:
-		case lines.Has(p.key):
-			wrong = append(wrong, fmt.Errorf("%s: %w", p.key, err))
-		default:
-			lesser = append(lesser, fmt.Errorf("%s: %w", p.key, err))
-		}
-	}
-	return wrong, lesser
+	return place.Check(lines.Has,
+		place.Wanted{Key: "control.socket", Path: c.Control.Socket, Look: place.Socket},
+		place.Wanted{Key: "dnssec.anchor_state", Path: c.DNSSEC.AnchorState, Look: place.File},
+		place.Wanted{Key: "cache.snapshot", Path: c.Cache.Snapshot, Look: place.File})
 }
 
 // hostWarnings says what is odd about this host, on which serve would work all

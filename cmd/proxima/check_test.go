@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"proxima/cmd/internal/memory"
+	"proxima/cmd/internal/program"
 	"proxima/config"
 	"proxima/netsetup"
 )
@@ -153,7 +154,7 @@ func TestServe_namesTheLineOfWhatThisHostLacks(t *testing.T) {
 	text := "listen: {addresses: [127.0.0.1]}\nadmin: {listen: \"\"}\ncontrol: {socket: \"\"}\nupstream:\n  sources: [203.0.113.77]\n"
 	_, err := start(mustParse(t, text), silent())
 	want := "proxima.yaml:5: upstream.sources: 203.0.113.77 is not on this host"
-	if p, ok := find(err, config.NodeLines("proxima.yaml", []byte(text))); !ok || self().Describe(config.Problems{p}) != want {
+	if p, ok := program.Find(err, config.NodeLines("proxima.yaml", []byte(text))); !ok || self().Describe(config.Problems{p}) != want {
 		t.Errorf("start = %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"proxima/cmd/internal/explain"
 	"proxima/cmd/internal/logging"
 	"proxima/cmd/internal/program"
+	"proxima/config"
 	"proxima/netsetup"
 	"proxima/resolver/record"
 )
@@ -21,15 +22,21 @@ import (
 // that serves nobody.
 func explainCommand(out io.Writer) *cobra.Command {
 	return explain.Command(explain.Host{
-		Out: out, Err: os.Stderr,
+		Out: out, Err: os.Stderr, Args: program.Args(1, 2),
 		Flag: func(c *cobra.Command, file *string) { program.FileFlag(c, file, noFile) },
 		Configure: func(file string) (socket string, alone explain.Walker, err error) {
-			c, _, err := load(file)
+			c, lines, err := load(file)
 			if err != nil {
 				return "", nil, err
 			}
 			d := &daemon{c: c, log: &logging.Log{Logger: zap.NewNop()}, links: netsetup.Kernel()}
-			return c.Control.Socket, d.explainAlone, nil
+			return c.Control.Socket, func(ctx context.Context, q explain.Question) (*record.Question, error) {
+				told, err := d.explainAlone(ctx, q)
+				if p, ok := program.Find(err, lines); ok {
+					err = config.Problems{p}
+				}
+				return told, err
+			}, nil
 		},
 	})
 }

@@ -37,6 +37,9 @@ func askHealth(out io.Writer, file string) error {
 	}
 	// The daemon stands beside: no proxy of the environment leads there.
 	reply, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("admin.listen: %s takes connections and has said nothing for %v: the daemon is stopped, or hangs", c.Admin.Listen, healthLimit)
+	}
 	if err != nil {
 		return fmt.Errorf("admin.listen: %w", err)
 	}

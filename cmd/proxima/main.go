@@ -56,7 +56,7 @@ func command(out io.Writer) *cobra.Command {
 		&cobra.Command{
 			Use:   "grant FILE",
 			Short: "Give a program's file the two capabilities of serve, as setcap does",
-			Args:  cobra.ExactArgs(1),
+			Args:  program.Args(1, 1),
 			RunE:  func(_ *cobra.Command, args []string) error { return grant(args[0]) },
 		})
 }

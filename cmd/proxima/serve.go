@@ -18,6 +18,7 @@ import (
 	"proxima/cmd/internal/control"
 	"proxima/cmd/internal/logging"
 	"proxima/cmd/internal/memory"
+	"proxima/cmd/internal/program"
 	"proxima/cmd/internal/signals"
 	"proxima/cmd/internal/snapshot"
 	"proxima/config"
@@ -87,10 +88,10 @@ func serve(file string, caught signals.Signals) error {
 	plan := memory.NewPlan(c.Cache.Memory, memory.Find())
 	plan.Set(log.Logger)
 	for _, idle := range idleAnchors(c) {
-		log.Warn("trust anchor makes nothing secure", zap.String("reason", locate(idle, lines)))
+		log.Warn("trust anchor makes nothing secure", zap.String("reason", program.Locate(idle, lines)))
 	}
 	d, err := start(c, log)
-	if p, ok := find(err, lines); ok {
+	if p, ok := program.Find(err, lines); ok {
 		return config.Problems{p}
 	}
 	if err != nil {

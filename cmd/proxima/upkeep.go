@@ -84,7 +84,10 @@ func (d *daemon) takeSighting(s anchor.Sighting) {
 			d.log.Warn("new key of the root went before it could be trusted", zap.Uint16("tag", b.DNSKEY.KeyTag()))
 		}
 	}
-	if !s.Valid {
+	switch {
+	case len(s.Keys) == 0:
+		d.log.Warn("keys of the root could not be had", zap.Time("next", next.Next))
+	case !s.Valid:
 		d.log.Warn("keys of the root could not be verified", zap.Int("keys", len(s.Keys)), zap.Time("next", next.Next))
 	}
 	d.walker.Trust(next.Trusted())

@@ -45,6 +45,7 @@ type Host struct {
 	Configure func(file string) (socket string, alone Walker, err error)
 
 	Flag func(c *cobra.Command, file *string) // adds the flag for the file
+	Args cobra.PositionalArgs                 // wants one or two arguments
 }
 
 // help is what the command says of itself.
@@ -66,7 +67,7 @@ func Command(h Host) *cobra.Command {
 		Use:   "explain NAME [TYPE]",
 		Short: "Resolve a name and say what was asked, of whom, and why",
 		Long:  help,
-		Args:  cobra.RangeArgs(1, 2),
+		Args:  h.Args,
 		RunE: func(_ *cobra.Command, args []string) (err error) {
 			if err := q.read(args); err != nil {
 				return fmt.Errorf("explain: %w", err)

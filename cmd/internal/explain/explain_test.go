@@ -66,6 +66,7 @@ func run(socket string, alone Walker, args ...string) (out, said string, err err
 		Out: &o, Err: &e,
 		Configure: func(string) (string, Walker, error) { return socket, alone, nil },
 		Flag:      func(*cobra.Command, *string) {},
+		Args:      cobra.RangeArgs(1, 2),
 	})
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SetArgs(args)

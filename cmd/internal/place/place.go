@@ -71,6 +71,31 @@ func inTheWay(path string, info fs.FileInfo, err error, want fs.FileMode, name s
 	return nil
 }
 
+// A Wanted is a place that a key of the configuration names, and what looks at
+// it.
+type Wanted struct {
+	Key, Path string // no path: nothing is wanted
+	Look      func(path string) error
+}
+
+// Check says of each place why it cannot be had: wrong are those that the
+// operator asked for by name, lesser those that are there by default.
+func Check(named func(key string) bool, all ...Wanted) (wrong, lesser []error) {
+	for _, w := range all {
+		if w.Path == "" {
+			continue
+		}
+		switch err := w.Look(w.Path); {
+		case err == nil:
+		case named(w.Key):
+			wrong = append(wrong, fmt.Errorf("%s: %w", w.Key, err))
+		default:
+			lesser = append(lesser, fmt.Errorf("%s: %w", w.Key, err))
+		}
+	}
+	return wrong, lesser
+}
+
 // absent is the error of a directory that is not there.
 type absent struct{ dir string }
 

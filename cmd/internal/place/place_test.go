@@ -73,3 +73,17 @@ func TestDirectory_tellsThatItIsAbsent(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	named := func(key string) bool { return key == "named" }
+	wrong, lesser := Check(named,
+		Wanted{"named", dir + "/none/s", Socket}, Wanted{"default", dir + "/none/f", File},
+		Wanted{"fine", dir + "/f", File}, Wanted{"off", "", File})
+	if len(wrong) != 1 || wrong[0].Error() != "named: there is no directory "+dir+"/none" {
+		t.Errorf("wrong: %v", wrong)
+	}
+	if len(lesser) != 1 || lesser[0].Error() != "default: there is no directory "+dir+"/none" {
+		t.Errorf("lesser: %v", lesser)
+	}
+}

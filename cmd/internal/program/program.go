@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -53,7 +54,7 @@ func (p Program) Command(out io.Writer, commands ...*cobra.Command) *cobra.Comma
 	root.AddCommand(&cobra.Command{
 		Use:   "version",
 		Short: "Say which version this is",
-		Args:  cobra.NoArgs,
+		Args:  Args(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(out, "%s %s %s %s/%s\n", p.Name, p.Release(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
@@ -66,9 +67,24 @@ func (p Program) Command(out io.Writer, commands ...*cobra.Command) *cobra.Comma
 // usage says of it what is not plain.
 func OnFile(use, short, usage string, run func(file string) error) *cobra.Command {
 	var file string
-	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return run(file) }}
+	c := &cobra.Command{Use: use, Short: short, Args: Args(0, 0), RunE: func(*cobra.Command, []string) error { return run(file) }}
 	FileFlag(c, &file, usage)
 	return c
+}
+
+// Args wants so many arguments, and names those that a command has if there are
+// too few or too many.
+func Args(least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		wants := strings.TrimPrefix(c.UseLine(), c.Root().Name()+" ")
+		switch {
+		case len(args) < least:
+			return fmt.Errorf("%s: an argument is missing: %s", c.Name(), wants)
+		case len(args) > most:
+			return fmt.Errorf("%s: %q is one argument too many: %s", c.Name(), args[most], wants)
+		}
+		return nil
+	}
 }
 
 // FileFlag gives a command the flag for its configuration file.

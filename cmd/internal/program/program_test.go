@@ -33,7 +33,7 @@ func TestProgram_Command(t *testing.T) {
 		{"a file by its short flag", "tell -c a.yaml", "a.yaml", ""},
 		{"and its long one", "tell --config=a.yaml", "a.yaml", ""},
 		{"no file", "tell", "", "no file"},
-		{"a word too many", "tell more", "", `unknown command "more" for "example tell"`},
+		{"a word too many", "tell more", "", `tell: "more" is one argument too many: tell [flags]`},
 		{"no such command", "tel", "", `unknown command "tel" for "example"`},
 		{"no such flag", "tell -x", "", "unknown shorthand flag: 'x' in -x"},
 		{"the version", "version", "example v1 go1.", ""},
