@@ -10,6 +10,7 @@ type Health struct {
 	Every      time.Duration
 	Rise, Fall int
 	Recursion  RecursionCheck
+	Validation ValidationCheck
 }
 
 // RecursionCheck is the section recursion of health.
@@ -18,6 +19,13 @@ type RecursionCheck struct {
 	Quorum  int
 	Every   time.Duration
 	Roots   bool
+}
+
+// ValidationCheck is the section validation of health.
+type ValidationCheck struct {
+	Good, Bogus []string // names; none = it is not checked
+	Every       time.Duration
+	Clock       bool // check it by the signatures of Good
 }
 
 // maxTargets bounds the names that a check asks for each time.
@@ -29,6 +37,10 @@ func defaultHealth() Health {
 		Recursion: RecursionCheck{
 			// Five operators, so that the fault of one counts for nothing.
 			Targets: []string{"com.", "org.", "de.", "uk.", "jp."}, Quorum: 2, Every: 10 * time.Second, Roots: true,
+		},
+		Validation: ValidationCheck{
+			Good: []string{"com.", "org.", "de."}, Bogus: []string{"dnssec-failed.org.", "www.rhybar.cz."},
+			Every: 30 * time.Second, Clock: true,
 		},
 	}
 }
@@ -45,7 +57,12 @@ func (h *Health) field() field {
 			list("targets", &h.Recursion.Targets, maxTargets, zoneName),
 			one("quorum", &h.Recursion.Quorum, number[int](1, maxTargets)),
 			one("every", &h.Recursion.Every, period),
-			one("roots", &h.Recursion.Roots, boolean)))
+			one("roots", &h.Recursion.Roots, boolean)),
+		section("validation",
+			list("good", &h.Validation.Good, maxTargets, zoneName),
+			list("bogus", &h.Validation.Bogus, maxTargets, zoneName),
+			one("every", &h.Validation.Every, period),
+			one("clock", &h.Validation.Clock, boolean)))
 }
 
 func (n *Node) checkHealth(r *reader) {

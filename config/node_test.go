@@ -91,8 +91,9 @@ func TestParseNode_setsEveryKey(t *testing.T) {
 		},
 		Cache: Cache{Memory: 3 << 30, MinTTL: time.Second, MaxTTL: time.Hour,
 			KeepWarm: []Warm{{Name: "www.example."}, {"example.", 15}}},
-		Access:  Access{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
-		Health:  Health{Every: 400 * time.Millisecond, Rise: 5, Fall: 4, Recursion: RecursionCheck{[]string{"example.", "lab."}, 1, time.Minute, false}},
+		Access: Access{Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}},
+		Health: Health{Every: 400 * time.Millisecond, Rise: 5, Fall: 4, Recursion: RecursionCheck{[]string{"example.", "lab."}, 1, time.Minute, false},
+			Validation: ValidationCheck{[]string{"example."}, []string{"bad.example."}, time.Hour, false}},
 		BGP:     BGP{"/run/bgp.sock", []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("2001:db8:53::/48")}, 2 * time.Second, time.Minute},
 		Control: Control{Socket: "/run/control.sock"},
 		Log:     Log{Level: "debug"},
@@ -140,7 +141,7 @@ dnssec:
   validation_time: 2026-01-31T12:00:00Z
 cache: {memory: 3GiB, stale: 0s, min_ttl: 1s, max_ttl: 1h, keep_warm: [WWW.example, example. MX]}
 access: {allow: [0.0.0.0/0, "::/0"]}
-health: {every: 400ms, rise: 5, fall: 4, recursion: {targets: [Example, lab.], quorum: 1, every: 1m, roots: false}}
+health: {every: 400ms, rise: 5, fall: 4, recursion: {targets: [Example, lab.], quorum: 1, every: 1m, roots: false}, validation: {good: [example], bogus: [bad.example], every: 1h, clock: false}}
 bgp:
   socket: /run/bgp.sock
   prefixes: [198.51.100.0/24, "2001:db8:53::/48"]

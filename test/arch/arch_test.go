@@ -73,7 +73,7 @@ var may = map[string][]string{
 	"cmd/proxima":              anything,
 	"cmd/proxima-bgp":          anything,
 	"cmd/internal/admin":       {},
-	"cmd/internal/checks":      {"bgpctl", "bgpctl/check", "config", "netsetup", "resolver/anchor", "resolver/iterate", "server"},
+	"cmd/internal/checks":      {"bgpctl", "bgpctl/check", "cache", "clock", "config", "netsetup", "resolver/anchor", "resolver/iterate", "server"},
 	"cmd/internal/claim":       {"cmd/internal/peer"},
 	"cmd/internal/control":     {"cmd/internal/peer"},
 	"cmd/internal/ctl":         {"cmd/internal/control", "bgpctl", "bgpctl/sidecar"},

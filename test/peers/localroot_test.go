@@ -190,7 +190,7 @@ func (b *bench) mustServe(t *testing.T, at netip.AddrPort, more string) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "proxima/cmd/proxima").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	conf := fmt.Sprintf("listen: {addresses: [%s], port: %d}\ncontrol: {socket: \"\"}\nhealth: {recursion: {targets: []}}\n%s", at.Addr(), at.Port(), more)
+	conf := fmt.Sprintf("listen: {addresses: [%s], port: %d}\ncontrol: {socket: \"\"}\nhealth: {recursion: {targets: []}, validation: {good: [], bogus: []}}\n%s", at.Addr(), at.Port(), more)
 	if err := b.startValidator("proxima", at, conf, func(file string) *exec.Cmd { return exec.Command(program, "serve", "-c", file) }); err != nil {
 		t.Fatal(err, internet.Logs(b.dir))
 	}

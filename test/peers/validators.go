@@ -95,7 +95,7 @@ func (b *bench) startValidatingProxima(ctx context.Context, at netip.AddrPort, t
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	// SHA-1 as the peers have it.
-	conf := fmt.Sprintf("listen: {addresses: [%s], port: %d}\nadmin: {listen: \"\"}\nhealth: {recursion: {targets: []}}\ndnssec:\n  sha1: validate\n  aggressive: %t\n", at.Addr(), at.Port(), t.aggressive)
+	conf := fmt.Sprintf("listen: {addresses: [%s], port: %d}\nadmin: {listen: \"\"}\nhealth: {recursion: {targets: []}, validation: {good: [], bogus: []}}\ndnssec:\n  sha1: validate\n  aggressive: %t\n", at.Addr(), at.Port(), t.aggressive)
 	if t.anchor != realAnchor { // which is built in
 		conf += fmt.Sprintf("  trust_anchors: [%q]\n", t.anchor)
 	}

@@ -51,7 +51,7 @@ func (w *world) startProxima(name, program, addr, state string, trusted []*key, 
 		ds := k.ds()
 		anchors = append(anchors, fmt.Sprintf("%q", fmt.Sprintf("%s IN DS %d %d %d %s", ds.Hdr.Name, ds.KeyTag, ds.Algorithm, ds.DigestType, ds.Digest)))
 	}
-	conf := fmt.Sprintf("listen: {addresses: [%s], port: %d}\nadmin: {listen: \"\"}\nhealth: {recursion: {targets: []}}\ndnssec:\n  trust_anchors: [%s]\n  anchor_state: %q\n",
+	conf := fmt.Sprintf("listen: {addresses: [%s], port: %d}\nadmin: {listen: \"\"}\nhealth: {recursion: {targets: []}, validation: {good: [], bogus: []}}\ndnssec:\n  trust_anchors: [%s]\n  anchor_state: %q\n",
 		r.at.Addr(), r.at.Port(), strings.Join(anchors, ", "), state)
 	file := filepath.Join(w.dir, name+".conf")
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {

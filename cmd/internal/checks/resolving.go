@@ -12,6 +12,8 @@ import (
 
 	"proxima/bgpctl"
 	"proxima/bgpctl/check"
+	"proxima/cache"
+	"proxima/clock"
 	"proxima/config"
 	"proxima/resolver/anchor"
 	"proxima/resolver/iterate"
@@ -43,7 +45,58 @@ func (p Parts) resolving() (list []bgpctl.Check) {
 			Every: c.Every, Limit: min(recursionLimit, c.Every), Rise: slowRise, Fall: slowFall,
 		})
 	}
+	c := p.Config.Health.Validation
+	if !p.Config.DNSSEC.Validate {
+		return list
+	}
+	add := func(name string, class bgpctl.Class, run func(context.Context) error) {
+		list = append(list, bgpctl.Check{
+			Name: name, Class: class, Run: run, Excuse: check.Unasked,
+			Every: c.Every, Limit: min(recursionLimit, c.Every), Rise: slowRise, Fall: slowFall,
+		})
+	}
+	if len(c.Good)+len(c.Bogus) > 0 {
+		add("validation", bgpctl.Shared, check.Validation(c.Good, c.Bogus, p.judge))
+	}
+	if c.Clock && len(c.Good) > 0 && p.Config.DNSSEC.ValidationTime.IsZero() {
+		add("clock", bgpctl.SoftLocal, check.Clock(c.Good, p.window, clock.Now))
+	}
 	return list
+}
+
+// judge walks to the SOA of a name and says what it is worth.
+func (p Parts) judge(ctx context.Context, name string) check.Verdict {
+	a, err := p.Walker.Lookup(ctx, dns.Question{Name: name, Qtype: dns.TypeSOA, Qclass: dns.ClassINET}, iterate.NewBudget())
+	e, failed := errors.AsType[*iterate.Error](err)
+	switch {
+	case failed && e.Bogus && !e.Unsure:
+		return check.Bogus
+	case err != nil:
+		return check.Unjudged
+	case a.Security() == cache.Secure && a.Rcode() == dns.RcodeSuccess:
+		return check.Secure
+	case a.Security() == cache.Secure:
+		return check.Absent
+	case a.Rcode() != dns.RcodeSuccess:
+		return check.Unjudged
+	}
+	return check.Insecure
+}
+
+// window walks to the SOA of a name, believing all, and returns when its
+// signature is valid.
+func (p Parts) window(ctx context.Context, name string) (w check.Window) {
+	a, err := p.Walker.LookupUnchecked(ctx, dns.Question{Name: name, Qtype: dns.TypeSOA, Qclass: dns.ClassINET}, iterate.NewBudget())
+	var m dns.Msg
+	if err != nil || m.Unpack(a.Packet()) != nil {
+		return w
+	}
+	for _, rr := range slices.Concat(m.Answer, m.Ns) {
+		if sig, ok := rr.(*dns.RRSIG); ok && sig.TypeCovered == dns.TypeSOA {
+			return check.Window{From: time.Unix(int64(sig.Inception), 0), To: time.Unix(int64(sig.Expiration), 0)}
+		}
+	}
+	return w
 }
 
 // askAnew walks to a name, past the cache and past what zones have denied
