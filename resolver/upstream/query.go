@@ -49,11 +49,11 @@ const (
 // A query is a packed question together with what its reply must repeat.
 type query struct {
 	packet []byte
-	name   string // as it was asked
-	end    int    // offset of the first octet after the question
-	began  time.Time
-	stream bool    // it goes over TCP, where nobody forges: letter case is free
-	cookie *cookie // nil if it carries none
+	name   string    // as it was asked
+	end    int       // offset of the first octet after the question
+	began  time.Time // when it got its slot
+	stream bool      // it goes over TCP, where nobody forges: letter case is free
+	cookie *cookie   // nil if it carries none
 }
 
 // pack packs a copy of m under a fresh ID, with k if k is not nil and m has an

@@ -159,6 +159,7 @@ func (c *Client) exchange(ctx context.Context, to netip.AddrPort, q *query, stre
 	default:
 		select {
 		case c.slots <- struct{}{}:
+			q.began = time.Now() // what is left of ctx is less than it was
 		case <-ctx.Done():
 			return nil, ErrBusy
 		case <-c.closing.Done():

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"proxima/crew"
+
 	"github.com/miekg/dns"
 )
 
@@ -340,5 +342,41 @@ func TestClose_twiceIsHarmless(t *testing.T) {
 	_, err := c.Exchange(t.Context(), netip.MustParseAddrPort("127.0.0.1:53"), question(), false)
 	if !errors.Is(err, net.ErrClosed) {
 		t.Errorf("err = %v after Close, want ErrClosed", err)
+	}
+}
+
+// An askedTerm is a Term that tells when somebody asks for its end.
+type askedTerm struct {
+	*crew.Term
+	asked chan struct{}
+}
+
+func (a askedTerm) Done() <-chan struct{} {
+	close(a.asked)
+	return a.Term.Done()
+}
+
+func TestExchange_endsInTimeAlsoIfItHasWaited(t *testing.T) {
+	c := mustClient(t, Options{Sockets: 1})
+	silent := serveUDP(t, "127.0.0.1", func([]byte) [][]byte { return nil })
+	q, err := pack(question(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.began = time.Now().Add(-time.Hour) // so long it waits for the one slot
+	c.slots <- struct{}{}
+	ctx := askedTerm{crew.Within(t.Context(), moment), make(chan struct{})}
+	defer ctx.Stop()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := c.exchange(ctx, silent, q, false)
+		ended <- err
+	}()
+	<-ctx.asked
+	<-c.slots
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Error("goes on after its end")
 	}
 }
