@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"syscall"
@@ -56,7 +57,11 @@ func (s *socket) bind(a netip.AddrPort) error {
 // connect connects s to a. If it has no port, the kernel draws one.
 func (s *socket) connect(a netip.AddrPort) error {
 	s.addr.put(a)
-	return s.call(unix.SYS_CONNECT, "connect")
+	err := s.call(unix.SYS_CONNECT, "connect")
+	if errors.Is(err, unix.EAGAIN) { // which would pass for the end of a wait
+		return fmt.Errorf("connect: no port is free: %w", unix.EADDRINUSE)
+	}
+	return err
 }
 
 // disconnect takes from s the other end and the port, after which nothing

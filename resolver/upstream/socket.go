@@ -71,22 +71,31 @@ func (c *Client) dialUDP(to netip.AddrPort) (*socket, error) {
 	}
 	s := c.idle.take(family)
 	if s == nil {
-		if s, err = c.open(family, source); err != nil {
+		if s, err = c.open(family); err != nil {
 			return nil, err
 		}
 	}
 	s.state.Store(notQueued)
 	s.sendErr = nil
-	if err := s.connect(to); err != nil {
+	if !source.Addr().IsUnspecified() {
+		// Also a socket that is bound to it: the host may have lost the address,
+		// which connect would not say of IPv6.
+		if err = s.bind(source); err != nil {
+			err = fmt.Errorf("%v: %w", source.Addr(), err)
+		}
+	}
+	if err == nil {
+		err = s.connect(to)
+	}
+	if err != nil {
 		c.watcher.closeSocket(s)
 		return nil, err
 	}
 	return s, nil
 }
 
-// open opens a socket, which is watched from then on. If it is bound, then with
-// a port; else connect chooses address and port.
-func (c *Client) open(family int, source netip.AddrPort) (*socket, error) {
+// open opens a socket, which is watched from then on.
+func (c *Client) open(family int) (*socket, error) {
 	domain, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER
 	if family == 1 {
 		domain, level, option = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER
@@ -99,11 +108,6 @@ func (c *Client) open(family int, source netip.AddrPort) (*socket, error) {
 	// What ICMP, which anybody can send, says of the path's MTU is ignored, RFC 9715.
 	if err = unix.SetsockoptInt(fd, level, option, pmtudiscOmit); err != nil {
 		err = fmt.Errorf("set socket option %d/%d: %w", level, option, err)
-	}
-	if err == nil && !source.Addr().IsUnspecified() {
-		if err = s.bind(source); err != nil {
-			err = fmt.Errorf("%v: %w", source.Addr(), err)
-		}
 	}
 	if err == nil {
 		err = c.watcher.add(s)
