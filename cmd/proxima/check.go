@@ -15,7 +15,7 @@ import (
 	"proxima/cmd/internal/program"
 	"proxima/config"
 	"proxima/netsetup"
-	"proxima/resolver/upstream"
+	"proxima/resolver/upstream/ports"
 )
 
 // inspect reads the file and prints everything that is wrong with it or, if
@@ -65,7 +65,7 @@ func hostWarnings(c *config.Node, links netsetup.Links, room memory.Room) []erro
 	if w := memory.NewPlan(c.Cache.Memory, room).Warning(); w != "" {
 		all = append(all, errors.New("cache.memory: "+w))
 	}
-	if err := upstream.CheckPorts(); err != nil {
+	if err := ports.Check(); err != nil {
 		all = append(all, err)
 	}
 	_, _ = loadUpkeep(c, func(why error) {

@@ -30,6 +30,7 @@ import (
 	"proxima/resolver/localroot/fetch"
 	"proxima/resolver/selection"
 	"proxima/resolver/upstream"
+	"proxima/resolver/upstream/ports"
 	"proxima/server"
 )
 
@@ -144,7 +145,7 @@ func (d *daemon) buildResolver() (err error) {
 	if d.upstream, err = upstream.New(upstream.Options{Sources: d.sources}); err != nil {
 		return err
 	}
-	if err := upstream.CheckPorts(); err != nil {
+	if err := ports.Check(); err != nil {
 		d.log.Warn("source ports are few", zap.Error(err))
 	}
 	if d.kept, err = keptAnswers(d.c, d.answers, d.log.Logger); err != nil {

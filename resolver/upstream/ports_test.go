@@ -10,27 +10,9 @@ import (
 	"sync"
 	"testing"
 	"time"
-)
 
-func TestCheckPorts(t *testing.T) {
-	tests := []struct {
-		name string
-		text string
-		ok   bool
-	}{
-		{"Linux's default", "32768\t60999\n", true},
-		{"exactly enough", "1024 29023", true},
-		{"one too few", "1025 29023", false},
-		{"nonsense", "many", false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if err := checkPorts(tt.text); (err == nil) != tt.ok {
-				t.Errorf("err = %v, want success %t", err, tt.ok)
-			}
-		})
-	}
-}
+	"proxima/resolver/upstream/ports"
+)
 
 // A draw is what a forger of one reply would have to guess.
 type draw struct{ port, id uint16 }
@@ -147,7 +129,7 @@ func TestExchange_drawsPortsAndIDs(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	if err := checkPorts(string(text)); err != nil {
+	if err := ports.Check(); err != nil {
 		t.Skip(err)
 	}
 	var low, high int
@@ -155,14 +137,14 @@ func TestExchange_drawsPortsAndIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	judge := func() (odd error) {
-		var ports, ids []uint16
+		var drawn, ids []uint16
 		for _, d := range recordDraws(t, questions) {
-			ports, ids = append(ports, d.port), append(ids, d.id)
+			drawn, ids = append(drawn, d.port), append(ids, d.id)
 		}
-		if len(ports) != questions {
-			t.Fatalf("the server heard %d questions, want %d", len(ports), questions)
+		if len(drawn) != questions {
+			t.Fatalf("the server heard %d questions, want %d", len(drawn), questions)
 		}
-		if err := oddity(ports, low, high); err != nil {
+		if err := oddity(drawn, low, high); err != nil {
 			return fmt.Errorf("ports: %w", err)
 		}
 		if err := oddity(ids, 0, math.MaxUint16); err != nil {
