@@ -12,9 +12,10 @@ import (
 // A Sidecar is proxima-bgp's file. Its fields carry the names of the file's keys.
 type Sidecar struct {
 	Socket    string
-	Speaker   string // gobgp, exec or dry-run
+	Speaker   string // gobgp, kernel, exec or dry-run
 	GoBGP     GoBGP
 	Exec      Exec
+	Kernel    Kernel
 	Groups    []Group
 	Warmup    Warmup
 	Degrade   Degrade
@@ -188,6 +189,7 @@ func (s *Sidecar) fields() []field {
 			one("hold_time", &s.GoBGP.HoldTime, holdTime),
 			sections("peers", &s.GoBGP.Peers, maxPeers, Peer{Port: 179, TTLSecurity: true}, (*Peer).fields)),
 		section("exec", s.Exec.fields()...),
+		section("kernel", one("daemon", &s.Kernel.Daemon, choice("bird", "frr"))),
 		sections("groups", &s.Groups, maxGroups, group, (*Group).fields),
 		section("warmup",
 			one("min", &s.Warmup.Min, duration(0, time.Hour)),
@@ -253,11 +255,11 @@ func (g *Group) fields() []field {
 }
 
 // speaker knows the names of those speakers, too, that this version lacks.
-var speaker = kind[string]{"gobgp, exec, dry-run", "!!str", func(text string) (string, string) {
+var speaker = kind[string]{"gobgp, kernel, exec, dry-run", "!!str", func(text string) (string, string) {
 	switch text {
-	case "gobgp", "exec", "dry-run":
+	case "gobgp", "kernel", "exec", "dry-run":
 		return text, ""
-	case "kernel", "bird":
+	case "bird":
 		return "", "is not in this version"
 	}
 	return "", refused
@@ -354,6 +356,8 @@ func (s *Sidecar) check(r *reader) {
 		s.GoBGP.check(r)
 	case "exec":
 		s.Exec.check(r)
+	case "kernel":
+		require(r, "kernel.daemon", s.Kernel.Daemon, choice("bird", "frr"))
 	}
 	if len(s.Groups) == 0 {
 		r.fault("groups", "is missing or empty", "at least one group")

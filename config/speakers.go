@@ -15,6 +15,11 @@ type Exec struct {
 	ASN     uint32
 }
 
+// Kernel is the section kernel: a daemon that reads the kernel's tables.
+type Kernel struct {
+	Daemon string // bird or frr
+}
+
 // maxArguments bounds a command line of the file: more belongs into a script.
 const maxArguments = 64
 

@@ -15,6 +15,7 @@ type Route struct {
 	LargeCommunities []LargeCommunity
 	MED              uint32 // 0 = not sent
 	Prepend          int    // how often the own AS number stands in the path beyond the usual once
+	Low              bool   // with what Degraded adds; Equal sees that, and not this
 }
 
 // A LargeCommunity is one of RFC 8092.
@@ -111,6 +112,7 @@ func (g Group) route(p netip.Prefix, low bool) Route {
 		r.NextHop = g.NextHop.IPv6
 	}
 	if low {
+		r.Low = true
 		r.Communities = append(r.Communities, g.Degraded.Communities...)
 		r.Prepend += g.Degraded.Prepend
 	}

@@ -9,6 +9,7 @@ import (
 
 	"proxima/cmd/internal/place"
 	"proxima/config"
+	"proxima/netsetup"
 )
 
 // socketDirMode lets everybody find the socket, whose own mode says who may
@@ -28,8 +29,8 @@ func makeSocketDir(socket string) error {
 	return nil
 }
 
-// checkPlaces says which sockets and files serve could not put where they are to
-// be, on this host and as this user. It changes nothing, and may run beside a
+// checkPlaces says which sockets, files and routes serve could not put where they
+// are to be, on this host and as this user. It changes nothing, and may run beside a
 // sidecar.
 func checkPlaces(c *config.Sidecar, lines config.Lines) (wrong, lesser []error) {
 	wrong, lesser = place.Check(lines.Has,
@@ -43,6 +44,11 @@ func checkPlaces(c *config.Sidecar, lines config.Lines) (wrong, lesser []error) 
 		place.Wanted{Key: "state_file", Path: c.StateFile, Look: place.File})
 	if err := checkSocket(c.Socket); err != nil {
 		wrong = append(wrong, err)
+	}
+	if c.Speaker == "kernel" {
+		if err := netsetup.CheckCapability(); err != nil {
+			wrong = append(wrong, fmt.Errorf("speaker: kernel: %w", err))
+		}
 	}
 	return wrong, lesser
 }

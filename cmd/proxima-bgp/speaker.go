@@ -9,9 +9,11 @@ import (
 	"proxima/bgpctl/sidecar"
 	"proxima/bgpctl/sidecar/dryrun"
 	"proxima/bgpctl/sidecar/gobgp"
+	"proxima/bgpctl/sidecar/kernel"
 	"proxima/bgpctl/sidecar/script"
 	"proxima/bgpctl/sidecar/state"
 	"proxima/config"
+	"proxima/netsetup"
 )
 
 // newSpeaker returns the speaker that the file names, and the states of its
@@ -23,6 +25,11 @@ func newSpeaker(c *config.Sidecar, log *zap.Logger) (sidecar.Speaker, func() []g
 	case "exec":
 		s, err := script.New(execOptions(c, log))
 		return s, nil, err
+	case "kernel":
+		if err := netsetup.CheckCapability(); err != nil {
+			return nil, nil, fmt.Errorf("kernel: %w", err)
+		}
+		return kernel.New(kernel.Options{Groups: groups(c), DropFirst: c.Kernel.Daemon == "frr"}), nil, nil
 	case "gobgp":
 		o, err := gobgpOptions(c, log)
 		if err != nil {
@@ -34,7 +41,7 @@ func newSpeaker(c *config.Sidecar, log *zap.Logger) (sidecar.Speaker, func() []g
 		}
 		return s, s.Peers, nil
 	}
-	return nil, nil, fmt.Errorf("speaker: %s is not in this version; there are gobgp, exec and dry-run", c.Speaker)
+	return nil, nil, fmt.Errorf("speaker: %s is not in this version; there are gobgp, kernel, exec and dry-run", c.Speaker)
 }
 
 // checkSpeaker says why newSpeaker would fail. It starts and changes nothing.
