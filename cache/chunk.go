@@ -62,6 +62,7 @@ type chunks struct {
 	open   int      // in which answers are laid
 	end    int      // the first unit of it that is free
 	hand   int      // at which the next search begins
+	top    int      // the highest number that ever was in use: the lowest are taken first
 
 	count atomic.Int64 // in use
 	most  int64        // that may be in use, but for one while another is cleaned
@@ -109,7 +110,7 @@ func (m *chunks) add() {
 	m.open = int(m.unused[len(m.unused)-1])
 	m.unused = m.unused[:len(m.unused)-1]
 	m.memory[m.open].Store(new(chunk))
-	m.end = 0
+	m.end, m.top = 0, max(m.top, m.open)
 	m.count.Add(1)
 }
 
@@ -133,8 +134,8 @@ func (m *chunks) lay(a *Answer) place {
 // 0, and the units that are stored in it.
 func (m *chunks) emptiest() (least int, units int) {
 	units = chunkUnits + 1
-	for range min(len(m.memory), maxLook) {
-		if m.hand++; m.hand >= len(m.memory) {
+	for range min(m.top, maxLook) {
+		if m.hand++; m.hand > m.top {
 			m.hand = 1
 		}
 		if i := m.hand; int(m.live[i]) < units && i != m.open && m.memory[i].Load() != nil {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -82,23 +83,30 @@ func TestChunks_account(t *testing.T) {
 	}
 }
 
-// What is replaced does not stay in memory, though nothing has to leave.
+// What is replaced does not stay in memory, though nothing has to leave: also
+// where there are many times more numbers of chunks than are looked at.
 func TestChunks_holesAreReclaimed(t *testing.T) {
 	const names, rounds = 1000, 200
-	c := mustCache(t, 64<<20)
-	for round := range rounds {
-		for i := range names {
-			c.Put(numbered(t, i, 100+(i+round)%50, learned))
-		}
-	}
-	checkChunks(t, c)
-	s := c.Stats()
-	if s.Entries != names || s.Evictions != 0 {
-		t.Errorf("%d entries, %d evictions, want %d and none", s.Entries, s.Evictions, names)
-	}
-	used, want := c.chunks.octets(), c.octets.Load()*spareParts/(spareParts-1)+(spareChunks+1)*chunkOctets
-	if used > want {
-		t.Errorf("%d octets are in use for %d of answers, want at most %d", used, c.octets.Load(), want)
+	for _, memory := range []int64{64 << 20, 4 << 30} {
+		t.Run(fmt.Sprintf("%d MiB", memory>>20), func(t *testing.T) {
+			c := mustCache(t, memory)
+			for round := range rounds {
+				for i := range names {
+					c.Put(numbered(t, i, 100+(i+round)%50, learned))
+				}
+			}
+			if memory == 64<<20 {
+				checkChunks(t, c)
+			}
+			s := c.Stats()
+			if s.Entries != names || s.Evictions != 0 {
+				t.Errorf("%d entries, %d evictions, want %d and none", s.Entries, s.Evictions, names)
+			}
+			used, want := c.chunks.octets(), c.octets.Load()*spareParts/(spareParts-1)+(spareChunks+1)*chunkOctets
+			if used > want {
+				t.Errorf("%d octets are in use for %d of answers, want at most %d", used, c.octets.Load(), want)
+			}
+		})
 	}
 }
 
