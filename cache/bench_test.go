@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ func BenchmarkCache_Get(b *testing.B) {
 	names := make([][]byte, 20_000)
 	for i := range names {
 		a := numbered(b, i, 20, learned)
-		names[i] = a.Name()
+		names[i] = bytes.Clone(a.Name()) // of its own, as a query's is
 		c.Put(a)
 	}
 	for _, n := range []int{1, len(names)} {
