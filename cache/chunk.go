@@ -91,15 +91,19 @@ func (m *chunks) limit() int64 { return m.most * chunkOctets / spareParts * (spa
 // octets is what the chunks in use take.
 func (m *chunks) octets() int64 { return m.count.Load() * chunkOctets }
 
-// at returns the answer at a place, or nil if its chunk is gone. If an answer has
-// left there, another may lie there or begin elsewhere: whoever holds no lock
-// must look whether the place is still the one, before he looks at the answer.
-func (m *chunks) at(p place) *Answer {
-	c := m.memory[p.chunk()].Load()
-	if c == nil {
-		return nil
-	}
-	return (*Answer)(unsafe.Pointer(&c[p%chunkUnits]))
+// at returns the answer at a place of the chunk.
+func (c *chunk) at(p place) *Answer { return (*Answer)(unsafe.Pointer(&c[p%chunkUnits])) }
+
+// at returns the answer at a place, for who holds Cache.mu.
+func (m *chunks) at(p place) *Answer { return m.memory[p.chunk()].Load().at(p) }
+
+// confirm tells, to who holds no lock, whether a slot that had this content led
+// into c, which then was the chunk of that number: the slot has it again, and c
+// still is that chunk. As long as somebody has c no other chunk gets its address,
+// so it was that one all the while; and where an answer was laid in it, nothing
+// else ever is.
+func (m *chunks) confirm(c *chunk, s *atomic.Uint64, content slot) bool {
+	return slot(s.Load()) == content && m.memory[content.place().chunk()].Load() == c
 }
 
 // fits tells whether the open chunk has room for so many units.

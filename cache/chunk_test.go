@@ -137,6 +137,46 @@ func TestChunks_anAnswerStaysWhileItIsHeld(t *testing.T) {
 	}
 }
 
+// Who was held up while the number of a chunk was given to another, and again, does
+// not look for an answer in the one between, though the slot is as it was.
+func TestChunks_confirm(t *testing.T) {
+	c := mustCache(t, minMemory)
+	a := numbered(t, 1, 10, learned)
+	c.Put(a)
+	s, _ := c.home(a.key())
+	i, _ := s.find(&c.chunks, a.key(), tagOf(c, a))
+	content := slot(s.slots[i].Load())
+	p, m := content.place(), &c.chunks
+	again := func() *chunk {
+		m.drop(p.chunk())
+		m.add()
+		if m.open != p.chunk() {
+			t.Fatalf("chunk %d is open, want %d", m.open, p.chunk())
+		}
+		return m.memory[m.open].Load()
+	}
+	between := again()
+	now := again()
+	if m.lay(a) != p {
+		t.Fatal("the answer lies elsewhere")
+	}
+	if m.confirm(between, &s.slots[i], content) {
+		t.Error("in a chunk that has no such answer")
+	}
+	if !m.confirm(now, &s.slots[i], content) || get(c, a) == nil {
+		t.Error("not in the chunk that has it")
+	}
+	s.slots[i].Store(0)
+	if m.confirm(now, &s.slots[i], content) {
+		t.Error("in a slot that has none")
+	}
+}
+
+func tagOf(c *Cache, a *Answer) uint32 {
+	_, tag := c.home(a.key())
+	return tag
+}
+
 // An answer that is moved stays what it is, also for who has claimed it.
 func TestChunks_aMovedAnswerStaysClaimed(t *testing.T) {
 	c := mustCache(t, minMemory)

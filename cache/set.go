@@ -48,13 +48,15 @@ const (
 func (s *set) find(m *chunks, key []byte, tag uint32) (i int, a *Answer) {
 	want := tag >> (32 - tagBits)
 	for i := range s.slots {
-		v := s.slots[i].Load()
+		v := slot(s.slots[i].Load())
 		if uint32(v>>placeBits) != want {
 			continue
 		}
-		// If the slot is still the same, so was the chunk when it was read; and if
-		// it is the same again, it was the one of then or is the one of now.
-		if a := m.at(slot(v).place()); a != nil && s.slots[i].Load() == v && bytes.Equal(a.key(), key) {
+		c := m.memory[v.place().chunk()].Load()
+		if c == nil || !m.confirm(c, &s.slots[i], v) {
+			continue
+		}
+		if a := c.at(v.place()); bytes.Equal(a.key(), key) {
 			return i, a
 		}
 	}
