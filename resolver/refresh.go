@@ -72,7 +72,9 @@ func (r *Resolver) refresh() {
 	for {
 		select {
 		case a := <-r.due:
-			if r.cache.Get(a.Name(), a.Type(), a.Class()) == a && r.takePlace() {
+			now := r.cache.Get(a.Name(), a.Type(), a.Class())
+			// Another one if there is a newer; the same may lie elsewhere by now.
+			if now != nil && now.Expires().Equal(a.Expires()) && r.takePlace() {
 				r.renew(question{name: string(a.Name()), typ: a.Type()})
 			}
 		case <-r.ctx.Done():

@@ -187,6 +187,39 @@ ns.ghost 120 A 192.0.2.2
 	})
 }
 
+// What the cache has moved while it waited for the refresher is refreshed, and
+// what a newer answer has replaced is not.
+func TestResolver_refreshesWhatHasMoved(t *testing.T) {
+	for name, tt := range map[string]struct {
+		since time.Duration // the answer in the cache was learned so much later
+		want  uint64
+	}{
+		"moved":    {0, 1},
+		"replaced": {time.Second, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := mustResolver(t, testInternet())
+				learned := func(at time.Time) *cache.Answer {
+					a, err := cache.NewAnswer(mustPacket(t, "www.example. A"), cache.Meta{At: at, TTL: time.Minute})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return a
+				}
+				now := time.Now()
+				r.cache.Put(learned(now.Add(tt.since)))
+				r.handOver(learned(now))
+				synctest.Wait()
+				time.Sleep(time.Second)
+				if got := r.Stats().Refreshed; got != tt.want {
+					t.Errorf("%d refreshed, want %d", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 // A crowded internet knows how many questions were with it at once.
 type crowded struct {
 	*sim.Internet
