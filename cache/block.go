@@ -20,8 +20,8 @@ const (
 	countsOctets = 6
 )
 
-// newBlock returns the head of a block for parts of so many octets. This, copyTo
-// and octets are all that knows how a block lies in memory.
+// newBlock returns the head of a block for parts of so many octets. This, copyTo,
+// Copy and octets are all that knows how a block lies in memory.
 func newBlock(octets int) *Answer {
 	units := make([]uint64, (headOctets+octets+unitOctets-1)/unitOctets)
 	a := (*Answer)(unsafe.Pointer(unsafe.SliceData(units)))
@@ -38,6 +38,14 @@ func (a *Answer) copyTo(units []uint64) {
 	b.ttls, b.sharedTTLs, b.tailTTLs = a.ttls, a.sharedTTLs, a.tailTTLs
 	b.reason, b.name, b.security = a.reason, a.name, a.security
 	copy(b.octets(), a.octets())
+}
+
+// Copy returns a copy that lies apart, for who keeps an answer for long: what Get
+// returns keeps the memory of hundreds of others, too. It can be claimed on its own.
+func (a *Answer) Copy() *Answer {
+	units := make([]uint64, a.units)
+	a.copyTo(units)
+	return (*Answer)(unsafe.Pointer(unsafe.SliceData(units)))
 }
 
 // octets returns the parts behind the head, in this order, and what is spare:

@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -175,6 +176,32 @@ func TestChunks_confirm(t *testing.T) {
 func tagOf(c *Cache, a *Answer) uint32 {
 	_, tag := c.home(a.key())
 	return tag
+}
+
+// Who waits with a stale answer has a copy, so that a crowd of them keeps no chunks
+// that have left.
+func TestChunks_copiesKeepNone(t *testing.T) {
+	const held, most = 400, 4 << 20 // a chunk for each would be 25 MiB
+	before := heap()
+	c := mustCache(t, minMemory)
+	copies := make([]*Answer, held)
+	for i := range copies {
+		want := numbered(t, i, 100, learned)
+		c.Put(want)
+		copies[i] = get(c, want).Copy()
+		for j := range 300 {
+			c.Put(numbered(t, held+i*300+j, 100, learned.Add(time.Duration(i)*time.Minute)))
+		}
+	}
+	if grown := heap() - before; grown > most {
+		t.Errorf("%d octets more are live, want at most %d", grown, most)
+	}
+	for i, a := range copies {
+		if !same(a, numbered(t, i, 100, learned)) {
+			t.Fatalf("answer %d is not what it was", i)
+		}
+	}
+	runtime.KeepAlive(c)
 }
 
 // An answer that is moved stays what it is, also for who has claimed it.

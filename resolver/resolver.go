@@ -195,8 +195,12 @@ func (r *Resolver) Answer(ctx context.Context, dst []byte, q *wire.Query, at tim
 	if reply, ok := r.recall(dst, q, at, old, failure); ok {
 		return reply
 	}
-	if old != nil && old.State(at) != cache.Stale {
-		old = nil
+	if old != nil {
+		if old.State(at) == cache.Stale {
+			old = old.Copy() // as it may have left the cache when it is wanted
+		} else {
+			old = nil
+		}
 	}
 	a, why := r.find(ctx, q, at, old != nil, failure)
 	switch {
