@@ -15,6 +15,11 @@ import (
 // RFC 6891 section 6.2.5 once proposed. What fills them is taken for truncated.
 const maxDatagram = 4_096
 
+// maxUnheeded is how many datagrams and errors are read in a row that are no
+// reply, before time is looked at: 64, some 100 µs. Who is asked can send them
+// faster than they are read, and nobody else.
+const maxUnheeded = 64
+
 // askDatagram asks over UDP.
 func (c *Client) askDatagram(ctx context.Context, to netip.AddrPort, q *query) (*dns.Msg, error) {
 	s, err := c.dialUDP(to)
@@ -74,11 +79,12 @@ func (s *socket) keepTime(ctx context.Context, at time.Time) (end time.Time, can
 }
 
 // read reads the datagrams that have come until one is the reply to q, and
-// returns that, or what ICMP has reported last.
+// returns that, or what ICMP has reported last. If there are too many, it is to be
+// called again.
 func (c *Client) read(s *socket, to netip.AddrPort, q *query) (reply *dns.Msg, icmp syscall.Errno, err error) {
 	buf := c.buffers.Get().(*[maxDatagram]byte)
 	defer c.buffers.Put(buf)
-	for {
+	for range maxUnheeded {
 		n, from, errno := s.receive(buf[:])
 		switch {
 		case errno == syscall.EAGAIN:
@@ -95,6 +101,8 @@ func (c *Client) read(s *socket, to netip.AddrPort, q *query) (reply *dns.Msg, i
 			return reply, 0, err
 		}
 	}
+	s.wake() // for the rest
+	return nil, icmp, nil
 }
 
 // weigh returns the reply to q if packet, which was sent from there, is that, and

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // mustDial returns a socket that is connected to conn.
@@ -104,6 +105,38 @@ func TestSocket_isNotUsedAgainWithWhatItHolds(t *testing.T) {
 	c.retire(s, to, true)
 	if n := len(c.idle.sockets[0]); n != 0 {
 		t.Errorf("%d idle sockets, one of them with a datagram", n)
+	}
+}
+
+func TestClient_readLooksUpFromAFlood(t *testing.T) {
+	conn, to := mustListen(t, "127.0.0.1")
+	c := mustClient(t, Options{})
+	s := mustDial(t, c, to)
+	defer c.retire(s, to, false)
+	q, err := pack(question(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 * maxUnheeded {
+		if _, err := conn.WriteToUDPAddrPort([]byte("no reply"), netip.AddrPortFrom(to.Addr(), uint16(portOf(t, s)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if reply, _, err := c.read(s, to, q); reply != nil || err != nil {
+		t.Fatalf("read = %v, %v", reply, err)
+	}
+	if got := c.Stats().Malformed; got != maxUnheeded {
+		t.Errorf("read %d datagrams in a row, want %d", got, maxUnheeded)
+	}
+	if len(s.ready) == 0 {
+		t.Error("the rest waits for a datagram that may never come")
+	}
+	if _, err := conn.WriteToUDPAddrPort(truth(q.packet), netip.AddrPortFrom(to.Addr(), uint16(portOf(t, s)))); err != nil {
+		t.Fatal(err)
+	}
+	q.began = time.Now()
+	if _, err := c.await(within(t, patience), s, to, q); err != nil {
+		t.Errorf("the reply behind the flood: %v", err)
 	}
 }
 
