@@ -20,7 +20,7 @@ type draw struct{ port, id uint16 }
 // recordDraws asks n questions, many at once, of a server that lets some wait, and
 // returns the draws in the order in which they came. It is an error if two
 // questions under way share a port.
-func recordDraws(t *testing.T, n int) []draw {
+func recordDraws(t *testing.T, n int, sources []netip.Addr) []draw {
 	t.Helper()
 	const under = 16 // way
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -54,7 +54,7 @@ func recordDraws(t *testing.T, n int) []draw {
 			}
 		}
 	})
-	c := mustClient(t, Options{})
+	c := mustClient(t, Options{Sources: sources})
 	var clients sync.WaitGroup
 	for range 2 * under {
 		clients.Go(func() {
@@ -136,9 +136,9 @@ func TestExchange_drawsPortsAndIDs(t *testing.T) {
 	if _, err := fmt.Sscan(string(text), &low, &high); err != nil {
 		t.Fatal(err)
 	}
-	judge := func() (odd error) {
+	judge := func(sources []netip.Addr) (odd error) {
 		var drawn, ids []uint16
-		for _, d := range recordDraws(t, questions) {
+		for _, d := range recordDraws(t, questions, sources) {
 			drawn, ids = append(drawn, d.port), append(ids, d.id)
 		}
 		if len(drawn) != questions {
@@ -152,10 +152,12 @@ func TestExchange_drawsPortsAndIDs(t *testing.T) {
 		}
 		return nil
 	}
-	// What is random looks odd once in some eighty times, but hardly twice.
-	if first := judge(); first != nil {
-		if second := judge(); second != nil {
-			t.Errorf("%v; once more: %v", first, second)
+	for _, sources := range [][]netip.Addr{nil, {netip.MustParseAddr("127.0.0.2")}} {
+		// What is random looks odd once in some eighty times, but hardly twice.
+		if first := judge(sources); first != nil {
+			if second := judge(sources); second != nil {
+				t.Errorf("from %v: %v; once more: %v", sources, first, second)
+			}
 		}
 	}
 }
