@@ -12,10 +12,11 @@ import (
 // A Sidecar is proxima-bgp's file. Its fields carry the names of the file's keys.
 type Sidecar struct {
 	Socket    string
-	Speaker   string // gobgp, kernel, exec or dry-run
+	Speaker   string // gobgp, kernel, bird, exec or dry-run
 	GoBGP     GoBGP
 	Exec      Exec
 	Kernel    Kernel
+	BIRD      BIRD
 	Groups    []Group
 	Warmup    Warmup
 	Degrade   Degrade
@@ -189,6 +190,7 @@ func (s *Sidecar) fields() []field {
 			one("hold_time", &s.GoBGP.HoldTime, holdTime),
 			sections("peers", &s.GoBGP.Peers, maxPeers, Peer{Port: 179, TTLSecurity: true}, (*Peer).fields)),
 		section("exec", s.Exec.fields()...),
+		section("bird", one("asn", &s.BIRD.ASN, asn), one("file", &s.BIRD.File, filePath), one("socket", &s.BIRD.Socket, socketPath)),
 		section("kernel", one("daemon", &s.Kernel.Daemon, choice("bird", "frr"))),
 		sections("groups", &s.Groups, maxGroups, group, (*Group).fields),
 		section("warmup",
@@ -254,16 +256,7 @@ func (g *Group) fields() []field {
 	}
 }
 
-// speaker knows the names of those speakers, too, that this version lacks.
-var speaker = kind[string]{"gobgp, kernel, exec, dry-run", "!!str", func(text string) (string, string) {
-	switch text {
-	case "gobgp", "kernel", "exec", "dry-run":
-		return text, ""
-	case "bird":
-		return "", "is not in this version"
-	}
-	return "", refused
-}}
+var speaker = choice("gobgp", "kernel", "bird", "exec", "dry-run")
 
 // asn leaves out what RFC 7607, RFC 6793 and RFC 7300 reserve.
 var asn = kind[uint32]{"1 to 4294967294, but not 23456 and 65535", "!!int", func(text string) (uint32, string) {
@@ -356,6 +349,8 @@ func (s *Sidecar) check(r *reader) {
 		s.GoBGP.check(r)
 	case "exec":
 		s.Exec.check(r)
+	case "bird":
+		require(r, "bird.asn", s.BIRD.ASN, asn)
 	case "kernel":
 		require(r, "kernel.daemon", s.Kernel.Daemon, choice("bird", "frr"))
 	}

@@ -20,6 +20,13 @@ type Kernel struct {
 	Daemon string // bird or frr
 }
 
+// BIRD is the section bird: a daemon whose file includes ours.
+type BIRD struct {
+	ASN    uint32
+	File   string // that BIRD includes
+	Socket string // on which it is controlled
+}
+
 // maxArguments bounds a command line of the file: more belongs into a script.
 const maxArguments = 64
 

@@ -25,7 +25,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"a good file", goodGoBGP + "groups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "ok", true},
 		{"a dry run needs no routers", "speaker: dry-run\ngroups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "ok", true},
-		{"a speaker of another version", "speaker: bird\ngroups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "not in this version", false},
+		{"a speaker that nobody knows", "speaker: quagga\ngroups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "not allowed", false},
 		{"a program", "speaker: exec\nexec: {asn: 64511, command: [/bin/sh]}\ngroups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "ok", true},
 		{"a program that is not there", "speaker: exec\nexec: {asn: 64511, command: [/absent]}\ngroups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "no such file", false},
 		{"graceful restart", strings.Replace(goodGoBGP, "asn: 64511", "asn: 64511, graceful_restart: true", 1) + "groups: [{name: main, prefixes: [198.51.100.0/24]}]", "", "graceful_restart", false},

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"proxima/bgpctl/sidecar"
+	"proxima/bgpctl/sidecar/bird"
 	"proxima/bgpctl/sidecar/dryrun"
 	"proxima/bgpctl/sidecar/gobgp"
 	"proxima/bgpctl/sidecar/kernel"
@@ -25,6 +26,8 @@ func newSpeaker(c *config.Sidecar, log *zap.Logger) (sidecar.Speaker, func() []g
 	case "exec":
 		s, err := script.New(execOptions(c, log))
 		return s, nil, err
+	case "bird":
+		return bird.New(bird.Options(c.BIRD)), nil, nil
 	case "kernel":
 		if err := netsetup.CheckCapability(); err != nil {
 			return nil, nil, fmt.Errorf("kernel: %w", err)
@@ -41,7 +44,7 @@ func newSpeaker(c *config.Sidecar, log *zap.Logger) (sidecar.Speaker, func() []g
 		}
 		return s, s.Peers, nil
 	}
-	return nil, nil, fmt.Errorf("speaker: %s is not in this version; there are gobgp, kernel, exec and dry-run", c.Speaker)
+	return nil, nil, fmt.Errorf("speaker: %s is not known", c.Speaker)
 }
 
 // checkSpeaker says why newSpeaker would fail. It starts and changes nothing.

@@ -69,6 +69,7 @@ var may = map[string][]string{
 	"bgpctl/sidecar/script":    {"bgpctl/sidecar"},
 	"bgpctl/sidecar/dryrun":    {"bgpctl/sidecar"},
 	"bgpctl/sidecar/kernel":    {"bgpctl/sidecar"},
+	"bgpctl/sidecar/bird":      {"bgpctl/sidecar", "disk"},
 	"config":                   {"config/document", "disk"},
 	"config/document":          {},
 	"netsetup":                 {},
@@ -149,7 +150,7 @@ var bans = []struct {
 	{[]string{"resolver", "resolver/iterate", "resolver/dialogue", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec", "resolver/localroot"}, "os", "the core reads no files and no environment"},
 	{[]string{"resolver", "resolver/iterate", "resolver/dialogue", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec", "resolver/localroot"}, "log", "the core returns errors and counts; cmd logs"},
 	{[]string{"resolver", "resolver/iterate", "resolver/dialogue", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec", "resolver/selection", "resolver/upstream", "resolver/localroot", "resolver/localroot/fetch", "cache", "wire", "server"}, "math/rand", "its numbers can be guessed; use math/rand/v2 with ChaCha8 (CVE-2025-40780)"},
-	{[]string{"resolver", "resolver/iterate", "resolver/dialogue", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec", "resolver/localroot", "resolver/localroot/fetch", "server", "cache", "wire", "bgpctl", "bgpctl/check", "bgpctl/sidecar", "bgpctl/sidecar/dryrun", "bgpctl/sidecar/kernel", "netsetup", "config"}, "os/exec", "no room of the daemon starts programs"},
+	{[]string{"resolver", "resolver/iterate", "resolver/dialogue", "resolver/trust", "resolver/reply", "resolver/denial", "resolver/dnssec", "resolver/localroot", "resolver/localroot/fetch", "server", "cache", "wire", "bgpctl", "bgpctl/check", "bgpctl/sidecar", "bgpctl/sidecar/bird", "bgpctl/sidecar/dryrun", "bgpctl/sidecar/kernel", "netsetup", "config"}, "os/exec", "no room of the daemon starts programs"},
 }
 
 func TestPackages_importOnlyWhatStandsBelow(t *testing.T) {
