@@ -3,9 +3,11 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -44,6 +46,54 @@ func TestUDPSocket_answerFrom(t *testing.T) {
 				t.Errorf("%d octets, room for %d", len(tt.control), controlSize)
 			}
 		})
+	}
+}
+
+// What the kernel refuses costs no other reply, wherever it stands in the batch,
+// and a batch may be more than one call takes.
+func TestUDPSocket_WriteBatch_refused(t *testing.T) {
+	mustListen := func() *net.UDPConn {
+		c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	client, ours := mustListen(), mustListen()
+	u, err := newUDPSocket(ours, loopback4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := uint16(client.LocalAddr().(*net.UDPAddr).Port)
+	refused := []int{0, 1, 7, batchSize - 1, batchSize, batchSize + 9}
+	packets := make([]*packet, batchSize+10)
+	for i := range packets {
+		packets[i] = &packet{reply: []byte{byte(i)}, nameLen: unix.SizeofSockaddrInet4}
+		to := port
+		if slices.Contains(refused, i) {
+			to = 0 // nobody's: EINVAL
+		}
+		name := binary.NativeEndian.AppendUint16(packets[i].name[:0], unix.AF_INET)
+		name = binary.BigEndian.AppendUint16(name, to)
+		_ = append(name, 127, 0, 0, 1)
+	}
+	if got := u.WriteBatch(packets); got != len(refused) {
+		t.Fatalf("%d failed, want %d", got, len(refused))
+	}
+	client.SetReadDeadline(time.Now().Add(time.Minute)) // they are there already
+	for i := range packets {
+		if slices.Contains(refused, i) {
+			continue
+		}
+		var reply [2]byte
+		if n, err := client.Read(reply[:]); err != nil || n != 1 || int(reply[0]) != i {
+			t.Fatalf("%d octets, %d; want reply %d; error %v", n, reply[0], i, err)
+		}
+	}
+	u.Close()
+	if got := u.WriteBatch(packets); got != len(packets) {
+		t.Errorf("of a closed socket %d failed, want %d", got, len(packets))
 	}
 }
 
