@@ -192,7 +192,11 @@ func (s *Sidecar) look(at time.Duration) state.Event {
 	if s.o.Others == nil || len(s.wanted) == 0 {
 		return state.Event{Kind: state.Tick}
 	}
-	others, age := s.o.Others(s.wanted, s.o.Rules.Guard.Stale)
+	stale := s.o.Rules.Guard.Stale
+	if since, leaving := s.a.Leaving(); leaving {
+		stale = min(stale, at-since) // only what was said in full knowledge counts
+	}
+	others, age := s.o.Others(s.wanted, stale)
 	others.At = at - age
 	return state.Event{Kind: state.Heard, Others: others}
 }

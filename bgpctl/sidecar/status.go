@@ -24,6 +24,7 @@ type Status struct {
 	Check      string         // the check that caused the state, if one did
 	Class      bgpctl.Class   // of its fault
 	Others     state.Others   // what is known of other nodes
+	Leaving    bool           // HELD, and about to be withdrawn
 	SpeakerErr error          // of the last change; nil = none
 	At         time.Time      // of this status; it is renewed with each tick
 }
@@ -45,6 +46,7 @@ type counters struct {
 
 // publish makes the status visible to other goroutines. Called by Serve.
 func (s *Sidecar) publish(at time.Duration) {
+	_, leaving := s.a.Leaving()
 	s.status.Store(&Status{
 		State:      s.a.State,
 		Since:      s.since(at),
@@ -59,6 +61,7 @@ func (s *Sidecar) publish(at time.Duration) {
 		Check:      s.a.Check,
 		Class:      s.a.Class,
 		Others:     s.a.Others,
+		Leaving:    leaving,
 		SpeakerErr: s.failed,
 		At:         time.Now(),
 	})

@@ -14,14 +14,14 @@ import (
 	"proxima/config"
 )
 
-// rankStep is how long a node waits for each of lower rank before a check
-// withdraws it: twice as long as a guard takes to hear of their decision.
-const rankStep = 2 * time.Second
+// guardWait is how long a node that wants to leave asks the others: they are
+// asked once a second, so that one lost datagram costs no withdrawal.
+const guardWait = 2 * time.Second
 
 // guardRules are the state's. Without a source, a check is trusted.
 func guardRules(c *config.Sidecar) state.Guard {
 	return state.Guard{
-		MinOthers: c.Guard.MinOthers, MaxWithdrawn: c.Guard.MaxWithdrawn, Stale: c.Guard.StaleAfter, RankStep: rankStep,
+		MinOthers: c.Guard.MinOthers, MaxWithdrawn: c.Guard.MaxWithdrawn, Stale: c.Guard.StaleAfter, Wait: guardWait,
 		Trusting: c.Guard.Source == "none" || c.Guard.OnUnknown == "withdraw",
 	}
 }
@@ -65,6 +65,6 @@ func others(g *guard.Guard) sidecar.Others {
 	}
 	return func(prefixes []netip.Prefix, stale time.Duration) (state.Others, time.Duration) {
 		v := g.View(prefixes, stale)
-		return state.Others{Known: v.Known, Announcing: v.Announcing, Withdrawn: v.Withdrawn, Rank: v.Rank}, v.Age
+		return state.Others{Known: v.Known, Announcing: v.Announcing, Withdrawn: v.Withdrawn, Before: v.Before, Rank: v.Rank}, v.Age
 	}
 }

@@ -49,9 +49,7 @@ func (m *member) renew(ctx context.Context) {
 func (m *member) status(t *testing.T) ctl.Status {
 	t.Helper()
 	var s ctl.Status
-	if err := control.Ask(t.Context(), m.control, "/bgp/status", nil, &s); err != nil {
-		t.Log(err)
-	}
+	eventually(t, "a status", func() bool { return control.Ask(t.Context(), m.control, "/bgp/status", nil, &s) == nil })
 	return s
 }
 
@@ -113,7 +111,7 @@ func TestFleet_keepsTheLastAnnouncement(t *testing.T) {
 	}
 	var states []string
 	withdrawn := 0
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) || withdrawn == 0 && time.Now().Before(end.Add(patience)); time.Sleep(50 * time.Millisecond) {
 		announced := 0
 		states, withdrawn = nil, 0
 		for _, m := range all {

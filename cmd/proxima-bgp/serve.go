@@ -86,6 +86,12 @@ func open(c *config.Sidecar, log *logging.Log) (p *parts, err error) {
 	return p, nil
 }
 
+// say is what other nodes are told.
+func (p *parts) say() (announced []netip.Prefix, leaving bool) {
+	s := p.sidecar.Status()
+	return s.Announced, s.Leaving
+}
+
 // close closes parts that never ran.
 func (p *parts) close() (err error) {
 	if p.web != nil {
@@ -143,7 +149,7 @@ func (p *parts) run(log *zap.Logger, caught signals.Signals) error {
 	watched.Go(func() { p.web.Serve(log) })
 	watched.Go(func() { p.orders.Serve(log) })
 	if p.guard != nil {
-		watched.Go(func() { p.guard.Serve(ctx, func() []netip.Prefix { return p.sidecar.Status().Announced }) })
+		watched.Go(func() { p.guard.Serve(ctx, p.say) })
 	}
 	served := make(chan error, 1)
 	go func() { served <- p.sidecar.Serve(ctx) }()

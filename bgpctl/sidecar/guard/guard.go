@@ -9,12 +9,10 @@ package guard
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"net"
 	"net/netip"
 	"slices"
@@ -27,13 +25,9 @@ import (
 )
 
 const (
-	// askEvery is short beside the time that a node waits for those of lower
-	// rank, so that it sees what they have decided.
+	// askEvery bounds how long a node that wants to leave waits for the word of
+	// the others. One datagram to each of them a second is no load.
 	askEvery = time.Second
-
-	// rankFor is how long a rank lasts: long enough for a decision, short enough
-	// that it is not always the same node that is withdrawn.
-	rankFor = 10 * time.Minute
 
 	nonceLength = 16
 
@@ -75,11 +69,11 @@ type Guard struct {
 
 // A peer is another node.
 type peer struct {
-	nonce     []byte // of the last question
-	node      string
-	announced []netip.Prefix
-	heard     time.Time // zero = never
-	wrong     string    // what was last wrong with its words
+	nonce []byte    // of the last question, until its reply
+	sent  time.Time // that question
+	word  word      // the last
+	asked time.Time // what it replies to; zero = there was none
+	wrong string    // what was last wrong with its words
 }
 
 // Counters count datagrams.
@@ -112,11 +106,14 @@ func (g *Guard) Addr() netip.AddrPort { return g.conn.LocalAddr().(*net.UDPAddr)
 // Stats are the counters.
 func (g *Guard) Stats() *Counters { return &g.stats }
 
-// Serve asks and answers until ctx is done, and lets go of the socket. Others
-// are told what announced returns.
-func (g *Guard) Serve(ctx context.Context, announced func() []netip.Prefix) {
+// Says is what a node tells others: the prefixes that it announces, and whether
+// it is about to withdraw them.
+type Says func() (announced []netip.Prefix, leaving bool)
+
+// Serve asks and answers until ctx is done, and lets go of the socket.
+func (g *Guard) Serve(ctx context.Context, says Says) {
 	var reader sync.WaitGroup
-	reader.Go(func() { g.read(announced) })
+	reader.Go(func() { g.read(says) })
 	ticker := time.NewTicker(askEvery)
 	defer ticker.Stop()
 	for {
@@ -147,7 +144,7 @@ func (g *Guard) ask() {
 			return
 		}
 		g.mu.Lock()
-		g.peers[at].nonce = nonce
+		g.peers[at].nonce, g.peers[at].sent = nonce, time.Now()
 		g.mu.Unlock()
 		g.stats.Asked.Add(1)
 		_, _ = g.conn.WriteToUDPAddrPort(datagram, at)
@@ -155,7 +152,7 @@ func (g *Guard) ask() {
 }
 
 // read handles datagrams until the socket is closed.
-func (g *Guard) read(announced func() []netip.Prefix) {
+func (g *Guard) read(says Says) {
 	buf := make([]byte, maxDatagram+1)
 	for {
 		n, from, err := g.conn.ReadFromUDPAddrPort(buf)
@@ -173,7 +170,7 @@ func (g *Guard) read(announced func() []netip.Prefix) {
 		case w.Reply:
 			g.note(from, w)
 		case n > maxDatagram/2: // a short question would be amplified
-			g.reply(from, w, announced())
+			g.reply(from, w, says)
 		}
 	}
 }
@@ -191,8 +188,9 @@ func (g *Guard) refuse(from netip.AddrPort, why error) {
 
 // reply tells what this node announces. A word that is too long says that it
 // announces nothing: other nodes then count on themselves.
-func (g *Guard) reply(to netip.AddrPort, question word, announced []netip.Prefix) {
-	w := word{Reply: true, Nonce: question.Nonce, Node: g.o.Node, Announced: announced}
+func (g *Guard) reply(to netip.AddrPort, question word, says Says) {
+	w := word{Reply: true, Nonce: question.Nonce, Node: g.o.Node}
+	w.Announced, w.Leaving = says()
 	datagram, err := w.seal(g.o.Key)
 	if err != nil {
 		w.Announced = nil
@@ -213,45 +211,54 @@ func (g *Guard) note(from netip.AddrPort, w word) {
 		g.stats.Refused.Add(1)
 		return
 	}
-	if p.node != w.Node {
+	if p.word.Node != w.Node {
 		g.o.Log.Info("guard has found a node", zap.Stringer("peer", from), zap.String("node", w.Node))
 	}
 	g.stats.Replied.Add(1)
-	p.nonce, p.node, p.announced, p.heard, p.wrong = nil, w.Node, w.Announced, time.Now(), ""
+	p.nonce, p.word, p.asked, p.wrong = nil, w, p.sent, ""
 }
 
 // A View is what is known of the others.
 type View struct {
 	Known      bool          // at least one has spoken within the time that counts
-	Announcing int           // that announce all of the prefixes
-	Withdrawn  int           // that do not, or are silent
+	Announcing int           // that announce all of the prefixes, and stay
+	Withdrawn  int           // that do not, are about to withdraw them, or are silent
+	Before     int           // that are about to withdraw them, and have a lower rank
 	Rank       int           // of this node among all that speak, from 0
 	Age        time.Duration // of the oldest word that counts
 }
 
-// View returns what is known of nodes that announce prefixes, from words that
-// are not older than stale. A silent node counts as withdrawn: it may be dead.
+// View returns what is known of nodes that announce prefixes, from replies to
+// questions that are not older than stale. A silent node counts as withdrawn: it
+// may be dead.
 func (g *Guard) View(prefixes []netip.Prefix, stale time.Duration) View {
 	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	v := View{}
-	nodes := []string{g.o.Node}
 	for _, p := range g.peers {
-		age := now.Sub(p.heard)
-		if p.heard.IsZero() || age > stale {
+		age := now.Sub(p.asked)
+		if p.asked.IsZero() || age > stale {
 			v.Withdrawn++
 			continue
 		}
 		v.Known, v.Age = true, max(v.Age, age)
-		nodes = append(nodes, p.node)
-		if covers(p.announced, prefixes) {
-			v.Announcing++
-		} else {
+		first := p.word.Node < g.o.Node
+		if first {
+			v.Rank++
+		}
+		switch {
+		case !covers(p.word.Announced, prefixes):
 			v.Withdrawn++
+		case p.word.Leaving:
+			v.Withdrawn++
+			if first {
+				v.Before++
+			}
+		default:
+			v.Announcing++
 		}
 	}
-	v.Rank = rank(g.o.Node, nodes, now)
 	return v
 }
 
@@ -263,19 +270,4 @@ func covers(announced, prefixes []netip.Prefix) bool {
 		}
 	}
 	return len(announced) > 0
-}
-
-// rank is the place of a node among all, drawn anew every rankFor so that all
-// nodes draw the same.
-func rank(node string, nodes []string, now time.Time) int {
-	epoch := now.Unix() / int64(rankFor/time.Second)
-	draw := func(name string) uint64 {
-		h := fnv.New64a()
-		fmt.Fprintf(h, "%d %s", epoch, name)
-		return h.Sum64()
-	}
-	slices.SortFunc(nodes, func(a, b string) int {
-		return cmp.Or(cmp.Compare(draw(a), draw(b)), strings.Compare(a, b))
-	})
-	return slices.Index(slices.Compact(nodes), node)
 }

@@ -27,6 +27,7 @@ type word struct {
 	Nonce     []byte         `json:"nonce"`
 	Node      string         `json:"node"`
 	Announced []netip.Prefix `json:"announced,omitempty"` // by the node that replies
+	Leaving   bool           `json:"leaving,omitempty"`   // it is about to withdraw them
 	Pad       string         `json:"pad,omitempty"`
 }
 

@@ -15,7 +15,7 @@ var historyRules = Rules{
 	HoldDown: HoldDown{Base: 20 * time.Second, Max: 200 * time.Second, Jitter: 0.2},
 	Damping:  Damping{HalfLife: 2 * time.Minute, Limit: 2500},
 	Drain:    Drain{Wait: 30 * time.Second, Quiet: 10 * time.Second},
-	Guard:    Guard{MinOthers: 1, MaxWithdrawn: 0.5, Stale: 30 * time.Second, RankStep: 2 * time.Second},
+	Guard:    Guard{MinOthers: 1, MaxWithdrawn: 0.5, Stale: 30 * time.Second, Wait: 2 * time.Second},
 }
 
 // chance draws an event. Most are leases that keep the node announced, or
@@ -37,7 +37,7 @@ func chance(r *rand.Rand, at time.Duration) Event {
 	case n < 90:
 		e.Kind = Tick
 	case n < 97:
-		e.Kind, e.Others = Heard, Others{Known: r.IntN(4) > 0, Announcing: r.IntN(3), Withdrawn: r.IntN(3), Rank: r.IntN(3), At: at}
+		e.Kind, e.Others = Heard, Others{Known: r.IntN(4) > 0, Announcing: r.IntN(3), Withdrawn: r.IntN(3), Before: r.IntN(2) * r.IntN(2), Rank: r.IntN(3), At: at}
 	default:
 		e.Kind = OrderDrain + Kind(r.IntN(5))
 	}
@@ -50,13 +50,18 @@ func checkStep(before, after Announcement, e Event, at, lease time.Duration) str
 	lapsed := before.Expires != 0 && at >= before.Expires
 	withdrawn := before.Announces() && !after.Announces()
 	announced := !before.Announces() && after.Announces()
+	checked := withdrawn && !lapsed && e.Kind == Leased && e.Wish == bgpctl.Down && e.Check != "" && before.State != bgpctl.Draining
 	switch {
 	case after.Announces() && at >= lease:
 		return "announced without a lease"
-	case withdrawn && !lapsed && e.Kind == Leased && e.Check != "" && !r.Guard.known(before.Others, at):
+	case checked && !r.Guard.known(before.Others, at):
 		return "a check withdrew while nothing was known of others"
-	case withdrawn && !lapsed && e.Kind == Leased && e.Check != "" && before.Others.Announcing == 0:
+	case checked && before.Others.Announcing == 0:
 		return "a check withdrew the last announcement"
+	case checked && before.Others.Before > 0:
+		return "a check withdrew though another node was to leave first"
+	case checked && before.Others.At < before.waiting:
+		return "a check withdrew on a word of before it wanted to"
 	case announced && after.State != bgpctl.Held && r.Damping.now(after.Merit, at) > r.Damping.Limit:
 		return "announced beyond the limit of the merit"
 	case announced && after.State != bgpctl.Held && at < before.HoldDown:

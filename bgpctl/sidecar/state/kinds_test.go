@@ -41,6 +41,13 @@ func heard(at float64, announcing, withdrawn, rank int) moment {
 	}}}
 }
 
+// before is heard, where one of lower rank is about to leave.
+func before(at float64, announcing, withdrawn int) moment {
+	m := heard(at, announcing, withdrawn, 1)
+	m.Others.Before = 1
+	return m
+}
+
 func unknown(at float64) moment { return moment{at, Event{Kind: Heard}} }
 
 func order(at float64, k Kind) moment { return moment{at, Event{Kind: k, Reason: "an operator"}} }
@@ -55,8 +62,9 @@ func faults(first, last float64, class bgpctl.Class) []moment {
 }
 
 func TestStep_guarded(t *testing.T) {
-	on := renew(0, 5) // announced at 5
-	gone := join(on, one(heard(5.5, 2, 0, 0)), sick(6, 6))
+	on := renew(0, 5)                                       // announced at 5
+	wants := join(on, one(heard(5.5, 2, 0, 0)), sick(6, 6)) // to leave at 6
+	gone := join(wants, one(heard(6.5, 2, 0, 0)), sick(7, 8))
 	tests := []struct {
 		name string
 		do   []moment
@@ -77,21 +85,24 @@ func TestStep_guarded(t *testing.T) {
 		{"and when too many are withdrawn", join(on, one(heard(5.5, 1, 1, 0)), sick(6, 20)), bgpctl.Held, true},
 		{"and when the news is old", join(on, one(heard(5.5, 2, 0, 0)), renew(6, 35), sick(36, 40)), bgpctl.Held, true},
 		{"and when the news ends", join(on, one(heard(5.5, 2, 0, 0)), one(unknown(5.7)), sick(6, 20)), bgpctl.Held, true},
-		{"another that announces lets it go", gone, bgpctl.Withdrawn, false},
-		{"after those before it", join(on, one(heard(5.5, 2, 0, 2)), sick(6, 9)), bgpctl.Held, true},
-		{"and no later", join(on, one(heard(5.5, 2, 0, 2)), sick(6, 10)), bgpctl.Withdrawn, true},
-		{"unless these have gone meanwhile", join(on, one(heard(5.5, 2, 0, 2)), sick(6, 8), one(heard(8.5, 0, 2, 2)), sick(9, 20)), bgpctl.Held, true},
+		{"another that announces lets it go", gone, bgpctl.Withdrawn, true},
+		{"not at once", join(wants, one(heard(6.5, 2, 0, 0)), sick(7, 7)), bgpctl.Held, true},
+		{"not on what was said before it wanted to go", join(wants, sick(7, 30)), bgpctl.Held, true},
+		{"not if these have gone meanwhile", join(wants, one(heard(7.5, 0, 2, 0)), sick(8, 20)), bgpctl.Held, true},
+		{"not while one of lower rank leaves", join(wants, one(before(6.5, 1, 1)), sick(7, 20)), bgpctl.Held, true},
+		{"after that it wants to anew", join(wants, one(before(6.5, 3, 1)), sick(7, 9), one(heard(9.5, 3, 1, 1)), sick(10, 11)), bgpctl.Held, true},
+		{"and if it may, it goes", join(wants, one(before(6.5, 6, 0)), sick(7, 9), one(heard(9.5, 6, 1, 1)), sick(10, 10), one(heard(10.5, 6, 1, 1)), sick(11, 12)), bgpctl.Withdrawn, true},
 		{"a held node whose process dies is withdrawn", join(on, sick(6, 7), one(end(8))), bgpctl.Withdrawn, true},
 		{"a held node whose lease runs out is withdrawn", join(on, sick(6, 7), one(wait(10))), bgpctl.Withdrawn, true},
 		{"a held node that is well again is announced", join(on, sick(6, 7), renew(8, 17)), bgpctl.Announced, false},
 		{"a held node that goes as it likes is withdrawn", join(on, sick(6, 7), one(down(8, ""))), bgpctl.Withdrawn, true},
 
-		{"where all others have gone, a withdrawn node comes back", join(gone, one(heard(7, 0, 2, 0)), sick(7.5, 17.5)), bgpctl.Held, true},
-		{"after 10 s", join(gone, one(heard(7, 0, 2, 0)), sick(7.5, 16.5)), bgpctl.Withdrawn, false},
-		{"and its rank", join(gone, one(heard(7, 0, 2, 1)), sick(7.5, 18.5)), bgpctl.Withdrawn, false},
-		{"not one that cannot answer", join(gone, one(heard(7, 0, 2, 0)), downs(7.5, 30.5)), bgpctl.Withdrawn, false},
-		{"not where another announces", join(gone, one(heard(7, 1, 1, 0)), sick(7.5, 30.5)), bgpctl.Withdrawn, false},
-		{"not where that is not known", join(gone, one(unknown(7)), sick(7.5, 30.5)), bgpctl.Withdrawn, false},
+		{"where all others have gone, a withdrawn node comes back", join(gone, one(heard(9, 0, 2, 0)), sick(9.5, 19.5)), bgpctl.Held, true},
+		{"after 10 s", join(gone, one(heard(9, 0, 2, 0)), sick(9.5, 18.5)), bgpctl.Withdrawn, true},
+		{"and its rank", join(gone, one(heard(9, 0, 2, 1)), sick(9.5, 20.5)), bgpctl.Withdrawn, true},
+		{"not one that cannot answer", join(gone, one(heard(9, 0, 2, 0)), downs(9.5, 30.5)), bgpctl.Withdrawn, true},
+		{"not where another announces", join(gone, one(heard(9, 1, 1, 0)), sick(9.5, 30.5)), bgpctl.Withdrawn, true},
+		{"not where that is not known", join(gone, one(unknown(9)), sick(9.5, 30.5)), bgpctl.Withdrawn, true},
 		{"nor one that a check kept from its first announcement, but with news", join(one(heard(0, 0, 0, 0)), sick(1, 11)), bgpctl.Held, true},
 	}
 	for _, tt := range tests {

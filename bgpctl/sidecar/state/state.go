@@ -48,7 +48,7 @@ type Announcement struct {
 	falls   int           // withdrawals in a row that a check caused
 	fell    bool          // a check caused that nothing is announced
 	jitter  time.Duration // of this warm-up
-	waiting time.Duration // since when the guard could have permitted, or nobody has announced; 0 = it could not, somebody does
+	waiting time.Duration // HELD: since when it has wanted to leave; WITHDRAWN: since when nobody announces; 0 = it does not, somebody does
 	lowered time.Duration // when Low last changed
 	begun   time.Duration // when it was last announced
 	traffic traffic
@@ -65,6 +65,12 @@ func (a Announcement) Announces() bool {
 		return true
 	}
 	return false
+}
+
+// Leaving returns since when the node has wanted to leave, and waits for the
+// guard to permit it; false if it does not.
+func (a Announcement) Leaving() (since time.Duration, leaving bool) {
+	return a.waiting, a.State == bgpctl.Held && a.waiting != 0
 }
 
 // Renewed is when the lease was last renewed; 0 = never.

@@ -89,10 +89,12 @@ func (a Announcement) fall(e Event, at time.Duration, r Rules) Announcement {
 	if e.Check == "" {
 		return a.withdraw(e.Reason, at, r)
 	}
-	if a.State != bgpctl.Held {
-		a.waiting = 0
-	}
-	if a.waiting == 0 {
+	switch {
+	case a.State != bgpctl.Held:
+		a.waiting = at
+	case a.Others.Before > 0:
+		a.waiting = 0 // it takes its word back
+	case a.waiting == 0:
 		a.waiting = at
 	}
 	why, ok := r.Guard.permits(a.Others, at-a.waiting, at)
@@ -127,7 +129,7 @@ func (a Announcement) recover(e Event, at time.Duration, r Rules) Announcement {
 	if a.waiting == 0 {
 		a.waiting = at
 	}
-	if at-a.waiting < recovery+time.Duration(a.Others.Rank)*r.Guard.RankStep {
+	if at-a.waiting < recovery+time.Duration(a.Others.Rank)*r.Guard.Wait {
 		return a
 	}
 	check, class := a.Check, a.Class

@@ -12,7 +12,7 @@ var testRules = Rules{
 	Degrade:  Degrade{Dwell: 60 * time.Second, Rise: 30},
 	HoldDown: HoldDown{Base: 60 * time.Second, Max: 200 * time.Second},
 	Drain:    Drain{Wait: 120 * time.Second, Quiet: 20 * time.Second},
-	Guard:    Guard{MinOthers: 1, MaxWithdrawn: 0.3, Stale: 30 * time.Second, RankStep: 2 * time.Second, Trusting: true},
+	Guard:    Guard{MinOthers: 1, MaxWithdrawn: 0.3, Stale: 30 * time.Second, Wait: 2 * time.Second, Trusting: true},
 }
 
 // A moment is an event and when it happens, in seconds.
