@@ -61,7 +61,7 @@ func TestNode_survivesABlackoutUpstream(t *testing.T) {
 	n := mustAlone(t)
 	internet, example := mustInternet(t, n.Host)
 	example.Add("short 2 A 192.0.2.10\nother 2 A 192.0.2.11\nlong 3600 A 192.0.2.12\n")
-	file := n.mustWrite(t, "proxima.yaml", "node: {id: node1}\ndnssec: {validate: false}\nadmin: {listen: \"\"}\ncontrol: {socket: \"\"}\n")
+	file := n.mustWrite(t, "proxima.yaml", quiet+"node: {id: node1}\ndnssec: {validate: false}\nadmin: {listen: \"\"}\ncontrol: {socket: \"\"}\n")
 	n.mustStart(t, command("proxima", "serve", "-c", file), loopback...)
 	for _, name := range []string{"short.example.", "other.example.", "long.example."} {
 		if s := n.mustHear(t, name); s.rcode != dns.RcodeSuccess {

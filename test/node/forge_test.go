@@ -63,7 +63,7 @@ func TestNode_believesNoForgedReply(t *testing.T) {
 	var forge atomic.Pointer[func(*dns.Msg, int)]
 	f := forger{datagrams, new(atomic.Int64), new(atomic.Int64), func(m *dns.Msg, i int) { (*forge.Load())(m, i) }}
 	t.Cleanup(internet.Serve(at, f, streams))
-	file := n.mustWrite(t, "proxima.yaml", "node: {id: node1}\ndnssec: {validate: false}\ncontrol: {socket: \"\"}\n")
+	file := n.mustWrite(t, "proxima.yaml", quiet+"node: {id: node1}\ndnssec: {validate: false}\ncontrol: {socket: \"\"}\n")
 	n.mustStart(t, command("proxima", "serve", "-c", file), loopback...)
 	tests := []struct {
 		name   string

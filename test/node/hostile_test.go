@@ -210,7 +210,7 @@ func (h hostile) spend(t *testing.T, n *node) error {
 	if h.lay != nil {
 		h.lay(internet)
 	}
-	file := n.mustWrite(t, "proxima.yaml", "node: {id: node1}\ndnssec: {validate: false}\nadmin: {listen: \"\"}\ncontrol: {socket: \"\"}\n")
+	file := n.mustWrite(t, "proxima.yaml", quiet+"node: {id: node1}\ndnssec: {validate: false}\nadmin: {listen: \"\"}\ncontrol: {socket: \"\"}\n")
 	n.mustStart(t, command("proxima", "serve", "-c", file), loopback...)
 	await(t, startLimit, "priming", n.primed)
 	idle := time.Duration(0)

@@ -46,7 +46,7 @@ func TestNode_huge(t *testing.T) {
 		addresses("*.a256", 256)+addresses("*.a257", 257)+addresses("*.a1000", 1000)+addresses("*.a4000", 4000)+
 		typesFrom(1000, 300), at)
 	mustServe(t, n.Host, internet, at)
-	file := n.mustWrite(t, "proxima.yaml", "node: {id: node1}\ncache: {memory: 16MiB}\ndnssec: {validate: false}\n")
+	file := n.mustWrite(t, "proxima.yaml", quiet+"node: {id: node1}\ncache: {memory: 16MiB}\ndnssec: {validate: false}\n")
 	n.mustStart(t, command("proxima", "serve", "-c", file), loopback...)
 	idle := n.idle(t)
 	asked := 0

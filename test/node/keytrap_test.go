@@ -73,7 +73,7 @@ func mustTrappedBeside(t *testing.T, sound, text string, at netip.Addr, traps ..
 	}
 	internet.SignAll()
 	anchor := strings.Fields(internet.Anchor().String())
-	file := n.mustWrite(t, "proxima.yaml", fmt.Sprintf("node: {id: node1}\ncache: {memory: 16MiB}\ndnssec: {trust_anchors: [\". IN %s\"]}\n",
+	file := n.mustWrite(t, "proxima.yaml", quiet+fmt.Sprintf("node: {id: node1}\ncache: {memory: 16MiB}\ndnssec: {trust_anchors: [\". IN %s\"]}\n",
 		strings.Join(anchor[3:], " ")))
 	n.mustStart(t, command("proxima", "serve", "-c", file), loopback...)
 	return n, internet
