@@ -39,6 +39,7 @@ type KeeperOptions struct {
 	Fall     int            // failed rounds in a row before Down; default 2. Both are of the proofs, and the defaults of all checks
 	Lease    time.Duration  // default 3 s, from 1 s to 10 s; at least Fall rounds and the limit of a check
 	Queries  func() uint64  // asked on the service addresses so far; nil = 0
+	Alive    func()         // called after each round, whatever came of it; nil = nobody wants to know
 	Log      *zap.Logger    // nil = none
 }
 
@@ -61,6 +62,9 @@ func (o *KeeperOptions) fill() {
 	}
 	if o.Queries == nil {
 		o.Queries = func() uint64 { return 0 }
+	}
+	if o.Alive == nil {
+		o.Alive = func() {}
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -147,6 +151,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		k.round(ctx)
+		k.o.Alive()
 		select {
 		case <-ctx.Done():
 			return k.end(ctx)

@@ -43,6 +43,7 @@ type Options struct {
 	Speaker  Speaker              // the caller closes it after Serve
 	Sessions func() (up, all int) // of the speaker; must not wait. nil = it cannot tell
 	Others   Others               // nil = nothing is known of other nodes
+	Alive    func()               // called each time the loop of Serve turns; nil = nobody wants to know
 	Log      *zap.Logger          // nil = none
 }
 
@@ -130,6 +131,9 @@ func Listen(o Options) (*Sidecar, error) {
 	if o.Sessions == nil {
 		o.Sessions = func() (up, all int) { return 0, 0 }
 	}
+	if o.Alive == nil {
+		o.Alive = func() {}
+	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -183,6 +187,7 @@ func (s *Sidecar) Serve(ctx context.Context) error {
 			return err
 		}
 		s.publish(s.now())
+		s.o.Alive()
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"proxima/cmd/internal/ctl"
 	"proxima/cmd/internal/logging"
 	"proxima/cmd/internal/signals"
+	"proxima/cmd/internal/systemd"
 	"proxima/config"
 )
 
@@ -153,8 +154,10 @@ func (p *parts) run(log *zap.Logger, caught signals.Signals) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- p.sidecar.Serve(ctx) }()
+	systemd.Ready(log)
 
 	running, err := awaitEnd(served, log, caught)
+	systemd.Stopping(log)
 	limit, release := context.WithTimeout(context.Background(), stopLimit)
 	defer release()
 	cancel()

@@ -13,6 +13,7 @@ import (
 	"proxima/bgpctl/sidecar/kernel"
 	"proxima/bgpctl/sidecar/script"
 	"proxima/bgpctl/sidecar/state"
+	"proxima/cmd/internal/systemd"
 	"proxima/config"
 	"proxima/netsetup"
 )
@@ -120,7 +121,7 @@ func count(peers func() []gobgp.PeerStatus) func() (up, all int) {
 // sidecarOptions takes the speaker and its sessions; nil = it has none.
 func sidecarOptions(c *config.Sidecar, speaker sidecar.Speaker, peers func() []gobgp.PeerStatus, log *zap.Logger) sidecar.Options {
 	return sidecar.Options{
-		Path: c.Socket, File: c.StateFile, Groups: groups(c), Speaker: speaker, Sessions: count(peers), Log: log,
+		Path: c.Socket, File: c.StateFile, Groups: groups(c), Speaker: speaker, Sessions: count(peers), Alive: systemd.Alive(log), Log: log,
 		Rules: state.Rules{
 			Warmup:   state.Warmup(c.Warmup),
 			Degrade:  state.Degrade(c.Degrade),

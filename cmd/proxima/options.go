@@ -11,6 +11,7 @@ import (
 
 	"proxima/bgpctl"
 	"proxima/cmd/internal/checks"
+	"proxima/cmd/internal/systemd"
 	"proxima/config"
 	"proxima/netsetup"
 	"proxima/resolver/anchor"
@@ -158,6 +159,6 @@ func reachable(sources []netip.Addr, family func(netip.Addr) bool) bool {
 func keeperOptions(c *config.Node, all []bgpctl.Check, queries func() uint64, log *zap.Logger) bgpctl.KeeperOptions {
 	return bgpctl.KeeperOptions{
 		Checks: all, Prefixes: c.BGP.Prefixes, Queries: queries, Log: log, Lease: c.BGP.Lease,
-		Every: c.Health.Every, Rise: c.Health.Rise, Fall: c.Health.Fall,
+		Every: c.Health.Every, Rise: c.Health.Rise, Fall: c.Health.Fall, Alive: systemd.Alive(log),
 	}
 }

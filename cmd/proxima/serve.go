@@ -21,6 +21,7 @@ import (
 	"proxima/cmd/internal/program"
 	"proxima/cmd/internal/signals"
 	"proxima/cmd/internal/snapshot"
+	"proxima/cmd/internal/systemd"
 	"proxima/config"
 	"proxima/netsetup"
 	"proxima/resolver"
@@ -283,8 +284,10 @@ func (d *daemon) run(caught signals.Signals) error {
 	}
 	d.log.Info("started", zap.String("version", self().Release()), zap.Stringers("listen", d.server.Addrs()),
 		zap.Stringers("sources", d.sources), zap.Stringers("anycast", d.c.Anycast.Addresses))
+	systemd.Ready(d.log.Logger)
 
 	p.failed = d.awaitEnd(caught, failed)
+	systemd.Stopping(d.log.Logger)
 	d.control.Close()
 	err := d.stop(p, caught)
 	d.admin.Close()

@@ -88,6 +88,7 @@ var may = map[string][]string{
 	"cmd/internal/program":     {"cmd/internal/logging", "config"},
 	"cmd/internal/snapshot":    {"cache", "clock", "disk"},
 	"cmd/internal/signals":     {},
+	"cmd/internal/systemd":     {},
 	"test/arch":                anything,
 	"test/sim":                 anything,
 	"test/scenario":            anything,
